@@ -1,0 +1,177 @@
+//! File access whose errors carry the path, and writes that are atomic and
+//! durable. The bare `std::fs` calls are banned elsewhere by `clippy.toml`.
+#![allow(clippy::disallowed_methods, reason = "this file is the one that wraps them")]
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// An IO error with the path and the step at which it happened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {step} {}: {source}", path.display())]
+pub struct FsError {
+    /// What was tried: "read", "create", "sync", …
+    pub step: &'static str,
+    /// Where it was tried.
+    pub path: PathBuf,
+    /// What the system answered.
+    pub source: io::Error,
+}
+
+impl FsError {
+    /// The system's kind of error.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Adds the step and the path to an IO result.
+pub trait At<T> {
+    /// Turns the error into an [`FsError`].
+    ///
+    /// # Errors
+    /// The error that was there, with its path.
+    fn at(self, step: &'static str, path: &Path) -> Result<T, FsError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: &'static str, path: &Path) -> Result<T, FsError> {
+        self.map_err(|source| FsError { step, path: path.to_owned(), source })
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
+    fs::read(path).at("read", path)
+}
+
+/// Reads a whole UTF-8 file.
+///
+/// # Errors
+/// Whatever the system answers, or that the file is not UTF-8, with the path.
+pub fn read_to_string(path: &Path) -> Result<String, FsError> {
+    fs::read_to_string(path).at("read", path)
+}
+
+/// Reads a whole file; `None` where there is none.
+///
+/// # Errors
+/// Whatever the system answers but "not found", with the path.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn create_dir_all(path: &Path) -> Result<(), FsError> {
+    fs::create_dir_all(path).at("create the folder", path)
+}
+
+/// The entries of a folder, sorted by name.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let mut entries = fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>())
+        .at("list", path)?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Removes a file; it is no error where there is none.
+///
+/// # Errors
+/// Whatever the system answers but "not found", with the path.
+pub fn remove_if_there(path: &Path) -> Result<(), FsError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and all below it; it is no error where there is none.
+///
+/// # Errors
+/// Whatever the system answers but "not found", with the path.
+pub fn remove_dir_all_if_there(path: &Path) -> Result<(), FsError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Makes what a folder lists (new names, renames, removals) survive a crash.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn sync_dir(path: &Path) -> Result<(), FsError> {
+    fs::File::open(path).and_then(|dir| dir.sync_all()).at("sync the folder", path)
+}
+
+/// Who may read a file that [`write_atomic`] makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Mode 0644.
+    Everyone,
+    /// Mode 0600: keys and passwords.
+    Owner,
+}
+
+/// Writes a file so that a reader or a crash sees the old content or the new,
+/// never a part: temporary file, sync, rename, sync of the folder. What it
+/// leaves on an error is the old file, unchanged.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> Result<(), FsError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let temporary = Temporary(folder.join(temporary_name(path)));
+    let mode = match access {
+        Access::Everyone => 0o644,
+        Access::Owner => 0o600,
+    };
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary.0)
+        .at("create", &temporary.0)?;
+    file.write_all(bytes).at("write", &temporary.0)?;
+    file.sync_all().at("sync", &temporary.0)?;
+    fs::rename(&temporary.0, path).at("rename into place", path)?;
+    sync_dir(folder)
+}
+
+/// A path that is removed when it goes out of scope; after a rename there is
+/// nothing left to remove.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A name next to `path` that no other process or thread uses.
+fn temporary_name(path: &Path) -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    format!(".{name}.{}.{count}.tmp", std::process::id())
+}
