@@ -1,1 +1,40 @@
-//! The operator's tool.
+//! The operator's tool: one file per command. `args` holds what was typed,
+//! `context` what a command needs, `error` what ends it, `printer` what it says.
+
+pub mod args;
+pub mod context;
+pub mod error;
+pub mod printer;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+use context::Context;
+use error::CliError;
+
+/// Runs the command line and says with which code to leave: 0 done, and
+/// otherwise [`error::ErrorKind`]'s.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let context = Context::new(args.root.clone());
+    match dispatch(&args.command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.printer.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: &Command, _context: &Context) -> Result<(), CliError> {
+    match *command {}
+}

@@ -1,0 +1,28 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Everything that can be typed after `warren`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "warren",
+    version = env!("WARREN_VERSION"),
+    about = "A GitOps repository around the Trow container registry",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 bad input in a file, \
+                  4 something outside could not be reached.\n\
+                  Example: warren up sandbox"
+)]
+pub struct Args {
+    /// The repository's folder; without it, the nearest one upwards from here.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
