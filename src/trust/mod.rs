@@ -1,1 +1,5 @@
-//! TODO-room
+//! Whom clients trust: the private certificate authority and what it issues.
+
+pub mod authority;
+
+pub use authority::{Authority, Issued, TrustError};

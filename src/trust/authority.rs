@@ -1,0 +1,284 @@
+//! A private certificate authority in a folder: `ca.crt` and `ca.key`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use time::{Duration, OffsetDateTime};
+
+use crate::fs::{self, Access, FsError};
+
+/// How long an authority lasts.
+const AUTHORITY_DAYS: i64 = 3650;
+/// How long an issued certificate lasts: what clients accept at the most.
+const LEAF_DAYS: i64 = 397;
+/// Clocks differ: what is issued is valid from a little before now.
+const BACKDATE: Duration = Duration::hours(1);
+
+/// Why an authority could not be made, opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// One of the two files is there and the other is not.
+    #[error(
+        "{} is there but {} is not: put the missing one back, or remove both to have a new \
+         authority made (clients must then trust the new one)",
+        found.display(), missing.display()
+    )]
+    Half {
+        /// The file that is there.
+        found: PathBuf,
+        /// The file that is not.
+        missing: PathBuf,
+    },
+    /// A file holds something else.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What the key signs does not verify under the certificate.
+    #[error(
+        "{} does not vouch for what {} signs ({reason}): the two are not a pair, or the \
+         authority has expired",
+        certificate.display(), key.display()
+    )]
+    Foreign {
+        /// The authority's certificate.
+        certificate: PathBuf,
+        /// The authority's key.
+        key: PathBuf,
+        /// What the verification said.
+        reason: String,
+    },
+    /// A key or certificate could not be made.
+    #[error("cannot make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+/// A private certificate authority. ECDSA P-256, ten years; its key is in a
+/// file of mode 0600.
+pub struct Authority {
+    certificate: PathBuf,
+    key_path: PathBuf,
+    certificate_pem: String,
+    key_pem: String,
+    new: bool,
+}
+
+/// A certificate with its chain, and its key.
+pub struct Issued {
+    /// The certificate, then the authority's: PEM.
+    pub chain_pem: String,
+    /// PKCS#8 PEM.
+    pub key_pem: String,
+}
+
+impl Authority {
+    /// Opens the authority in this folder, or makes one where there is none.
+    ///
+    /// # Errors
+    /// When the folder can't be written, holds half an authority, or a pair
+    /// that does not match.
+    pub fn open_or_make(folder: &Path) -> Result<Self, TrustError> {
+        let certificate = folder.join("ca.crt");
+        let key_path = folder.join("ca.key");
+        let text = |path: &Path| -> Result<Option<String>, TrustError> {
+            let Some(bytes) = fs::read_if_there(path)? else { return Ok(None) };
+            String::from_utf8(bytes).map(Some).map_err(|_| TrustError::Content {
+                path: path.to_owned(),
+                reason: "not a PEM file: it is not even text".to_owned(),
+            })
+        };
+        match (text(&certificate)?, text(&key_path)?) {
+            (Some(certificate_pem), Some(key_pem)) => {
+                Ok(Self { certificate, key_path, certificate_pem, key_pem, new: false })
+            }
+            (None, None) => Self::make(folder, certificate, key_path),
+            (Some(_), None) => Err(TrustError::Half { found: certificate, missing: key_path }),
+            (None, Some(_)) => Err(TrustError::Half { found: key_path, missing: certificate }),
+        }
+    }
+
+    fn make(folder: &Path, certificate: PathBuf, key_path: PathBuf) -> Result<Self, TrustError> {
+        let key = KeyPair::generate()?;
+        let mut params = authority_params();
+        params.not_before = OffsetDateTime::now_utc() - BACKDATE;
+        params.not_after = OffsetDateTime::now_utc() + Duration::days(AUTHORITY_DAYS);
+        let certificate_pem = params.self_signed(&key)?.pem();
+        let key_pem = key.serialize_pem();
+        fs::create_dir_all(folder)?;
+        fs::write_atomic(&key_path, key_pem.as_bytes(), Access::Owner)?;
+        // A crash between the two would leave half an authority: nothing was
+        // signed by it yet, so the first file may go again.
+        if let Err(error) =
+            fs::write_atomic(&certificate, certificate_pem.as_bytes(), Access::Everyone)
+        {
+            fs::remove_if_there(&key_path)?;
+            return Err(error.into());
+        }
+        Ok(Self { certificate, key_path, certificate_pem, key_pem, new: true })
+    }
+
+    /// Whether this call made it.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.new
+    }
+
+    /// The file that clients are to trust.
+    #[must_use]
+    pub fn certificate_path(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// The authority's certificate: PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The authority's key: PKCS#8 PEM. Never print it.
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// Issues a server certificate for these host names and IP addresses.
+    /// It is verified under the authority's certificate before it is given out.
+    ///
+    /// # Errors
+    /// When the key file holds no key, or is not the certificate's pair.
+    pub fn issue(&self, names: &[String]) -> Result<Issued, TrustError> {
+        let key = KeyPair::from_pem(&self.key_pem).map_err(|error| TrustError::Content {
+            path: self.key_path.clone(),
+            reason: format!("holds no private key that can sign: {error}"),
+        })?;
+        let issuer = Issuer::new(authority_params(), key);
+        let leaf_key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = names.first() {
+            params.distinguished_name.push(DnType::CommonName, name.as_str());
+        }
+        params.not_before = OffsetDateTime::now_utc() - BACKDATE;
+        params.not_after = OffsetDateTime::now_utc() + Duration::days(LEAF_DAYS);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&leaf_key, &issuer)?;
+        self.verify(leaf.der(), names)?;
+        Ok(Issued {
+            chain_pem: format!("{}{}", leaf.pem(), self.certificate_pem),
+            key_pem: leaf_key.serialize_pem(),
+        })
+    }
+
+    /// Does what a client does: builds the chain and checks names and dates.
+    fn verify(&self, leaf: &CertificateDer<'_>, names: &[String]) -> Result<(), TrustError> {
+        let foreign = |reason: String| TrustError::Foreign {
+            certificate: self.certificate.clone(),
+            key: self.key_path.clone(),
+            reason,
+        };
+        let content =
+            |reason: String| TrustError::Content { path: self.certificate.clone(), reason };
+        let mut roots = RootCertStore::empty();
+        let mut pem = self.certificate_pem.as_bytes();
+        for certificate in rustls_pemfile::certs(&mut pem) {
+            let certificate = certificate.map_err(|error| content(error.to_string()))?;
+            roots.add(certificate).map_err(|error| content(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(content("holds no certificate".to_owned()));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| content(error.to_string()))?;
+        for name in names {
+            let name = ServerName::try_from(name.as_str())
+                .map_err(|_| foreign(format!("`{name}` is no host name")))?;
+            verifier
+                .verify_server_cert(leaf, &[], &name, &[], UnixTime::now())
+                .map_err(|error| foreign(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What every authority of ours is called and may do. The name must stay as it
+/// is: what it signs refers to it.
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Warren private CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        vec!["registry.example".into(), "localhost".into(), "127.0.0.1".into(), "::1".into()]
+    }
+
+    #[test]
+    fn a_second_run_finds_the_authority_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Authority::open_or_make(folder.path()).unwrap();
+        let second = Authority::open_or_make(folder.path()).unwrap();
+        assert!(first.is_new() && !second.is_new());
+        assert_eq!(first.certificate_pem(), second.certificate_pem());
+        second.issue(&names()).unwrap();
+    }
+
+    #[test]
+    fn the_key_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        Authority::open_or_make(folder.path()).unwrap();
+        let mode = |name| {
+            std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!((mode("ca.key"), mode("ca.crt") & 0o600), (0o600, 0o600));
+    }
+
+    #[test]
+    fn half_an_authority_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        Authority::open_or_make(folder.path()).unwrap();
+        fs::remove_if_there(&folder.path().join("ca.key")).unwrap();
+        let error = Authority::open_or_make(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("ca.key is not"), "{error}");
+        assert!(folder.path().join("ca.crt").exists());
+    }
+
+    #[test]
+    fn a_foreign_certificate_is_refused() {
+        let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Authority::open_or_make(ours.path()).unwrap();
+        let other = Authority::open_or_make(theirs.path()).unwrap();
+        let path = ours.path().join("ca.crt");
+        fs::write_atomic(&path, other.certificate_pem().as_bytes(), Access::Everyone).unwrap();
+        let error = Authority::open_or_make(ours.path()).unwrap().issue(&names()).err().unwrap();
+        assert!(matches!(error, TrustError::Foreign { .. }), "{error}");
+        fs::write_atomic(&path, b"nothing", Access::Everyone).unwrap();
+        let error = Authority::open_or_make(ours.path()).unwrap().issue(&names()).err().unwrap();
+        assert!(error.to_string().contains("holds no certificate"), "{error}");
+    }
+}
