@@ -41,6 +41,8 @@ header() { sed -n "s/^$1: *//Ip" "$tmp/work/head" | tail -n 1; }
 curl_basic() {
     same "without credentials" 401 "$(ask "$U/v2/")"
     matches "the error's body" 'UNAUTHORIZED' "$(<"$tmp/work/body")"
+    # `docker manifest` gives up with "unsupported registry version" without it.
+    same "the version of the API" registry/2.0 "$(header docker-distribution-api-version)"
     same "with credentials" 200 "$(ask "${CREDS[@]}" "$U/v2/")"
     same "a blob without credentials" 401 "$(ask "$U/v2/curl/app/blobs/$BIG")"
     same "a tag list without credentials" 401 "$(ask "$U/v2/curl/app/tags/list")"

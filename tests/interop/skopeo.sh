@@ -24,6 +24,8 @@ skopeo_cases() {
         check "skopeo $EP: a certificate by another authority is refused" refused "$UNTRUSTED" \
             skopeo inspect --cert-dir "$tmp/foreign-ca" "docker://$E/skopeo/app:single"
     else
+        # The words show that a TLS greeting was answered with an HTTP status line.
+        # `docker manifest` turns to plain HTTP on just these words.
         check "skopeo $EP: plain HTTP only when asked for" refused 'HTTP response to HTTPS client' \
             skopeo inspect --tls-verify=true "docker://$E/skopeo/app:single"
     fi
