@@ -1,1 +1,11 @@
-//! TODO-room
+//! The registry: protocol types without IO, the store below them, HTTP above.
+
+pub mod access;
+pub mod error;
+pub mod http;
+pub mod manifest;
+pub mod media;
+pub mod name;
+pub mod reference;
+pub mod service;
+pub mod store;
