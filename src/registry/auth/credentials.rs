@@ -47,18 +47,18 @@ impl Credentials {
 mod tests {
     use super::*;
 
-    fn basic(user: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Basic { user: user.to_owned(), password: Secret::new(password) })
+    fn basic(user: &str, password: &str) -> Credentials {
+        Credentials::Basic { user: user.to_owned(), password: Secret::new(password) }
     }
 
     #[test]
     fn table() {
         let encoded = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        assert_eq!(Credentials::parse(encoded("u:p").as_bytes()), basic("u", "p"));
-        assert_eq!(Credentials::parse(encoded("u:p:q:").as_bytes()), basic("u", "p:q:"));
-        assert_eq!(Credentials::parse(encoded("u:").as_bytes()), basic("u", ""));
-        assert_eq!(Credentials::parse(encoded("é:ü").as_bytes()), basic("é", "ü"));
-        assert_eq!(Credentials::parse(b"basic  dTpw "), basic("u", "p"));
+        assert_eq!(Credentials::parse(encoded("u:p").as_bytes()), Some(basic("u", "p")));
+        assert_eq!(Credentials::parse(encoded("u:p:q:").as_bytes()), Some(basic("u", "p:q:")));
+        assert_eq!(Credentials::parse(encoded("u:").as_bytes()), Some(basic("u", "")));
+        assert_eq!(Credentials::parse(encoded("é:ü").as_bytes()), Some(basic("é", "ü")));
+        assert_eq!(Credentials::parse(b"basic  dTpw "), Some(basic("u", "p")));
         assert_eq!(
             Credentials::parse(b"bearer abc"),
             Some(Credentials::Bearer(Secret::new("abc")))

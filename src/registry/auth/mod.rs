@@ -131,19 +131,16 @@ impl Authenticator {
     }
 
     async fn identify_user(&self, user: String, password: Secret) -> Option<Identity> {
-        let name = self
-            .users
-            .fingerprint(&user)
-            .map(|fingerprint| self.verified.name(&user, password.expose(), fingerprint));
-        let known = name.is_some_and(|name| self.verified.holds(&name, Instant::now()));
-        if !known {
+        let name = self.verified.name(&user, password.expose(), self.users.fingerprint(&user));
+        if !self.verified.holds(&name, Instant::now()) {
             let checked = self.check(&user, password).await?;
             self.comparisons.fetch_add(checked.work.comparisons.into(), Ordering::Relaxed);
             self.rounds.fetch_add(checked.work.rounds, Ordering::Relaxed);
             if !checked.right {
                 return None;
             }
-            if let Some(name) = name.filter(|_| self.users.is_slow()) {
+            // Comparing a hash costs less than remembering that it was right.
+            if self.users.is_slow() {
                 self.verified.remember(name, Instant::now());
             }
         }

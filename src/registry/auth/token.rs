@@ -92,11 +92,12 @@ pub fn sign(claims: &Claims, key: &TokenKey) -> Result<String, serde_json::Error
 /// # Errors
 /// [`TokenError`].
 pub fn verify(token: &str, key: &TokenKey, now: u64) -> Result<Claims, TokenError> {
-    read(token, key)
-        .filter(|claims| claims.iss == ISSUER && claims.aud == SERVICE)
-        .map_or(Err(TokenError::Foreign), |claims| {
+    read(token, key).filter(|claims| claims.iss == ISSUER && claims.aud == SERVICE).map_or(
+        Err(TokenError::Foreign),
+        |claims| {
             if now < claims.exp { Ok(claims) } else { Err(TokenError::Expired) }
-        })
+        },
+    )
 }
 
 fn read(token: &str, key: &TokenKey) -> Option<Claims> {

@@ -114,36 +114,36 @@ impl Users {
     pub fn check(&self, name: &str, password: &str) -> Checked {
         let verifier = self.entries.get(name);
         let mut work = Work::default();
-        let plain = match verifier {
-            Some(Verifier::Plain(expected)) => compare(password, expected, &mut work),
-            _ => compare(password, &[0; 32], &mut work) & false,
+        let (expected, is_plain) = match verifier {
+            Some(Verifier::Plain(expected)) => (*expected, true),
+            _ => ([0; 32], false),
         };
+        let plain = compare(password, &expected, &mut work) & is_plain;
         let Some(highest) = self.cost else {
             return Checked { right: plain, work };
         };
-        let hashed = match verifier {
-            Some(Verifier::Bcrypt { hash, cost }) => {
-                work.rounds += 1 << cost;
-                let right = bcrypt::verify(password, hash).unwrap_or(false);
-                // 2^c and 2^c + 2^(c+1) + … + 2^(h-1) are 2^h together.
-                (*cost..highest).for_each(|cost| burn(password, cost, &mut work));
-                right
-            }
-            _ => {
-                burn(password, highest, &mut work);
-                false
-            }
+        let hashed = if let Some(Verifier::Bcrypt { hash, cost }) = verifier {
+            work.rounds += 1 << cost;
+            let right = bcrypt::verify(password, hash).unwrap_or(false);
+            // 2^c and 2^c + 2^(c+1) + … + 2^(h-1) are 2^h together.
+            (*cost..highest).for_each(|cost| burn(password, cost, &mut work));
+            right
+        } else {
+            burn(password, highest, &mut work);
+            false
         };
         Checked { right: plain | hashed, work }
     }
 
     /// What a cached success was verified against: it stops being one when
-    /// the user's password changes.
-    pub(super) fn fingerprint(&self, name: &str) -> Option<&[u8]> {
-        self.entries.get(name).map(|verifier| match verifier {
-            Verifier::Plain(hash) => hash.as_slice(),
-            Verifier::Bcrypt { hash, .. } => hash.as_bytes(),
-        })
+    /// the user's password changes. A user that does not exist has one too,
+    /// so that the work with it is the same.
+    pub(super) fn fingerprint(&self, name: &str) -> &[u8] {
+        match self.entries.get(name) {
+            Some(Verifier::Bcrypt { hash, .. }) => hash.as_bytes(),
+            Some(Verifier::Plain(hash)) => hash,
+            None => &[0; 60],
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use super::AuthError;
 
 /// How long a success is remembered.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// How many successes are remembered.
 const CAPACITY: usize = 1024;
 

@@ -14,7 +14,13 @@ use super::error::{ErrorCode, RegistryError};
 use super::service::Registry;
 use super::store::Store;
 
+pub mod authenticate;
+pub mod base_url;
 mod error;
+pub mod health;
+mod json;
+pub mod login;
+pub mod pages;
 pub mod route;
 
 pub use route::Route;

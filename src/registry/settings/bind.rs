@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use super::flags::Flags;
-use super::layers::Layers;
+use super::layers::{Layers, flag};
 use super::{Origin, Setting, SettingsError, Tls};
 
 /// Trow's port without TLS, and of all its later generations.
@@ -26,7 +26,7 @@ pub(super) fn resolve(
         return Ok(Setting { value, origin });
     }
     let typed = (!flags.bind.is_empty()).then(|| flags.bind.join(","));
-    let given = layers.parsed("bind", layers.flag("--bind", typed.as_deref()), addresses)?;
+    let given = layers.parsed("bind", flag("--bind", typed.as_deref()), addresses)?;
     Ok(given.unwrap_or_else(|| {
         Setting::built_in(vec![if flags.is_old() {
             SocketAddr::from(([0, 0, 0, 0], old_port))

@@ -46,7 +46,7 @@ pub struct Flags {
     #[arg(short = 'U', long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// The user's password, or file://PATH of a file that holds it
+    /// The user's password, or `file://PATH` of a file that holds it
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub password: Option<RedactedArg>,
 
@@ -104,6 +104,7 @@ pub struct Flags {
 /// `--no-tls` is there.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Flags of Trow 0.2 to 0.5")]
+#[allow(clippy::struct_excessive_bools, reason = "a switch of a command line is a bool")]
 pub struct OldFlags {
     /// Host or interface to listen on
     #[arg(long, value_name = "HOST", conflicts_with = "bind")]

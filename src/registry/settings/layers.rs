@@ -3,7 +3,9 @@ use std::ffi::OsString;
 use super::{EnvironmentDefaults, Origin, Setting, SettingsError, env_vars};
 
 /// The environment variables of a process, or of a test.
-pub struct Variables(Box<dyn Fn(&str) -> Option<OsString>>);
+pub struct Variables(Box<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<OsString>;
 
 impl Variables {
     /// Those of this process.
@@ -41,15 +43,6 @@ pub(super) struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// A flag as the first layer.
-    pub(super) fn flag(
-        &self,
-        spelling: &'static str,
-        value: Option<&str>,
-    ) -> Option<Setting<String>> {
-        value.map(|value| Setting { value: value.to_owned(), origin: Origin::Flag(spelling) })
-    }
-
     /// The text of a setting from the first layer that has it.
     pub(super) fn text(
         &self,
@@ -85,4 +78,9 @@ impl Layers<'_> {
             Err(problem) => Err(SettingsError::Value { setting, origin, problem }),
         }
     }
+}
+
+/// A flag as the first layer, if it was given.
+pub(super) fn flag(spelling: &'static str, value: Option<&str>) -> Option<Setting<String>> {
+    value.map(|value| Setting { value: value.to_owned(), origin: Origin::Flag(spelling) })
 }

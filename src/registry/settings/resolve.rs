@@ -1,10 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::flags::{Flags, OldFlags};
-use super::layers::Layers;
+use super::layers::{Layers, flag};
 use super::values::list;
 use super::{
     ConfigFile, EnvironmentDefaults, LogFormat, Origin, PasswordSource, Setting, Settings,
@@ -30,7 +30,7 @@ impl Settings {
         let defaults = environment.value;
         let layers = Layers { variables, environment: defaults };
         let text = |setting, spelling, value: &Option<String>| {
-            layers.text(setting, layers.flag(spelling, value.as_deref()))
+            layers.text(setting, flag(spelling, value.as_deref()))
         };
         let old = &flags.old;
         let mut warnings = Vec::new();
@@ -38,20 +38,20 @@ impl Settings {
         let tls = tls::resolve(flags, &layers)?;
         let bind = bind::resolve(flags, &layers, &tls.value)?;
         let hostname = match &old.names {
-            Some(names) => layers.flag("--names", Some(names)),
-            None => layers.flag("--hostname", flags.hostname.as_deref()),
+            Some(names) => flag("--names", Some(names)),
+            None => flag("--hostname", flags.hostname.as_deref()),
         };
         let hostnames = layers.parsed("hostname", hostname, hostnames)?;
         let (user, password) = user(flags, &layers, &mut warnings)?;
         let config_file = optional_path(text("config-file", "--config-file", &flags.config_file)?);
         let config = read_config(&config_file, &mut warnings)?;
         let cors = cors(flags, &layers)?;
-        let level = layers.flag("--log-level", flags.log_level.as_deref());
-        let log_format = layers.flag("--log-format", flags.log_format.as_deref());
-        let connections = layers.flag("--max-connections", flags.max_connections.as_deref());
-        let stop = layers.flag("--stop-timeout", flags.stop_timeout.as_deref());
-        let manifest = layers.flag("--max-manifest-size", old.max_manifest_size.as_deref());
-        let blob = layers.flag("--max-blob-size", old.max_blob_size.as_deref());
+        let level = flag("--log-level", flags.log_level.as_deref());
+        let log_format = flag("--log-format", flags.log_format.as_deref());
+        let connections = flag("--max-connections", flags.max_connections.as_deref());
+        let stop = flag("--stop-timeout", flags.stop_timeout.as_deref());
+        let manifest = flag("--max-manifest-size", old.max_manifest_size.as_deref());
+        let blob = flag("--max-blob-size", old.max_blob_size.as_deref());
 
         Ok(Self {
             environment: environment.map(|found| found.map(|found| found.name)),
@@ -83,11 +83,11 @@ impl Settings {
                 .parsed("log-format", log_format, log_format_of)?
                 .unwrap_or(Setting::built_in(LogFormat::Text)),
             max_connections: layers
-                .parsed("max-connections", connections, |text| whole(text, 1))?
+                .parsed("max-connections", connections, |text| whole(text, &1))?
                 .unwrap_or(Setting::built_in(MAX_CONNECTIONS)),
             stop_timeout: layers
                 .parsed("stop-timeout", stop, |text| {
-                    whole::<u32>(text, 0).map(|seconds| Duration::from_secs(seconds.into()))
+                    whole::<u32>(text, &0).map(|seconds| Duration::from_secs(seconds.into()))
                 })?
                 .unwrap_or(Setting::built_in(STOP_TIMEOUT)),
             warnings,
@@ -107,6 +107,8 @@ impl Settings {
         add(!self.cors.value.is_empty(), "cross-origin requests", &self.cors.origin);
         add(!self.proxied.value.is_empty(), "proxied registries", &self.proxied.origin);
         add(self.validation.value.is_some(), "image validation", &self.validation.origin);
+        let blobs = &self.max_blob_size;
+        add(blobs.value.is_some(), "blob size limit", &blobs.origin);
         let by_file = self.config.as_ref().is_some_and(|config| config.image_validation.is_some());
         add(by_file, "image validation", &self.config_file.origin);
         features
@@ -133,8 +135,8 @@ type User = (Setting<Option<String>>, Setting<Option<PasswordSource>>);
 fn user(flags: &Flags, layers: &Layers, warnings: &mut Vec<String>) -> Result<User, SettingsError> {
     let old = &flags.old;
     let user = match &old.old_user {
-        Some(user) => layers.flag("-u", Some(user)),
-        None => layers.flag("--user", flags.user.as_deref()),
+        Some(user) => flag("-u", Some(user)),
+        None => flag("--user", flags.user.as_deref()),
     };
     let user = layers.parsed("user", user, user_name)?;
     let typed = if let Some(password) = &old.old_password {
@@ -224,8 +226,7 @@ fn cors(flags: &Flags, layers: &Layers) -> Result<Setting<Vec<String>>, Settings
         return Ok(Setting { value: vec!["*".to_owned()], origin: Origin::Flag("--enable-cors") });
     }
     let typed = flags.cors.as_ref().map(|origins| origins.join(","));
-    let cors =
-        layers.parsed("cors", layers.flag("--cors", typed.as_deref()), |text| Ok(list(text)))?;
+    let cors = layers.parsed("cors", flag("--cors", typed.as_deref()), |text| Ok(list(text)))?;
     Ok(cors.unwrap_or_else(|| Setting::built_in(Vec::new())))
 }
 
@@ -282,9 +283,14 @@ fn validation(old: &OldFlags) -> Setting<Option<Validation>> {
 }
 
 fn log_level(text: &str) -> Result<String, String> {
-    text.parse::<Targets>().map(|_| text.to_owned()).map_err(|_| {
-        format!("{text:?} is no level: off, error, warn, info, debug, trace, or module=level")
-    })
+    // A bare word that is no level would be taken for a module's name.
+    let bare = |item: &&str| !item.contains('=') && item.trim().parse::<LevelFilter>().is_err();
+    if text.split(',').find(bare).is_none() && text.parse::<Targets>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no level: off, error, warn, info, debug, trace, or a list of module=level"
+    ))
 }
 
 /// `RUST_LOG` is often set for other programs: what is no level for this one
@@ -306,25 +312,18 @@ fn log_format_of(text: &str) -> Result<LogFormat, String> {
 }
 
 fn mebibytes(text: &str) -> Result<u64, String> {
-    whole::<u64>(text, 1)?
+    whole::<u64>(text, &1)?
         .checked_mul(MIB)
         .ok_or_else(|| format!("{text} MiB are more than any machine has"))
 }
 
-fn whole<T>(text: &str, least: T) -> Result<T, String>
+fn whole<T>(text: &str, least: &T) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
     text.trim()
         .parse()
         .ok()
-        .filter(|number| *number >= least)
+        .filter(|number| number >= least)
         .ok_or_else(|| format!("{text:?} is no whole number from {least} on"))
-}
-
-/// Where the data folder is, for messages.
-impl AsRef<Path> for Setting<PathBuf> {
-    fn as_ref(&self) -> &Path {
-        &self.value
-    }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::flags::Flags;
-use super::layers::Layers;
+use super::layers::{Layers, flag};
 use super::{Origin, Setting, SettingsError};
 
 const CERTIFICATE: &str = "./certs/domain.crt";
@@ -72,7 +72,7 @@ pub(super) fn resolve(flags: &Flags, layers: &Layers) -> Result<Setting<Tls>, Se
         let origin = Origin::Flag(if old.cert.is_some() { "--cert" } else { "--key" });
         return Ok(Setting { value: Tls::files(old.cert.as_deref(), old.key.as_deref()), origin });
     }
-    let given = layers.parsed("tls", layers.flag("--tls", flags.tls.as_deref()), Tls::parse)?;
+    let given = layers.parsed("tls", flag("--tls", flags.tls.as_deref()), Tls::parse)?;
     Ok(given.unwrap_or_else(|| {
         Setting::built_in(if flags.is_old() { Tls::files(None, None) } else { Tls::Off })
     }))
