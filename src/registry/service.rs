@@ -9,9 +9,8 @@ use super::store::Store;
 pub struct Limits {
     /// The largest manifest in bytes; a larger one is answered with 413.
     pub manifest_bytes: usize,
-    /// The most entries of a page of tags or repositories, whatever the client
-    /// asks for; also what it gets when it asks for no number of repositories.
-    pub page_entries: usize,
+    /// The most repositories on a page of the catalog; a link leads on.
+    pub catalog_entries: usize,
     /// How long an upload that nobody touches is kept.
     pub upload_expiry: Duration,
     /// How long a request waits for another one to let go of an upload.
@@ -22,7 +21,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             manifest_bytes: 4 * 1024 * 1024,
-            page_entries: 10_000,
+            catalog_entries: 10_000,
             upload_expiry: Duration::from_hours(24),
             upload_wait: Duration::from_secs(5),
         }

@@ -1,6 +1,7 @@
 //! Why a store can't do what it is asked to.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::digest::Digest;
 use crate::fs::FsError;
@@ -24,6 +25,25 @@ pub enum StoreError {
     /// The tag doesn't point to what the change expected.
     #[error("the tag was moved by another request")]
     TagMoved,
+    /// The manifest that a tag shall point to isn't in the repository.
+    #[error("the repository has no manifest {digest}")]
+    NoManifest {
+        /// The manifest's digest.
+        digest: Digest,
+    },
+    /// The data folder holds something that this program doesn't understand.
+    #[error(
+        "{} has the layout `{found}`, and this version knows only `{known}`; use the version that wrote it, or another folder",
+        path.display()
+    )]
+    Layout {
+        /// The data folder.
+        path: PathBuf,
+        /// What its `layout` file says.
+        found: String,
+        /// What it should say.
+        known: &'static str,
+    },
     /// What is stored isn't what was acknowledged.
     #[error("{digest} is damaged in the store: {what}")]
     Damaged {
@@ -80,7 +100,12 @@ impl From<StoreError> for RegistryError {
                 format!("{digest} is damaged in the registry's store; push it again to heal it"),
             )
             .with_source(error),
-            StoreError::Stopped(_) | StoreError::File(_) => Self::internal(error),
+            StoreError::NoManifest { .. } => {
+                Self::new(ErrorCode::ManifestUnknown, error.to_string())
+            }
+            StoreError::Stopped(_) | StoreError::File(_) | StoreError::Layout { .. } => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -17,11 +17,13 @@ use super::reference::Tag;
 use crate::digest::{Algorithm, Digest};
 
 mod error;
+pub mod fs;
 mod page;
 mod stream;
 mod upload_id;
 
 pub use error::StoreError;
+pub use fs::FsStore;
 pub use page::{Listing, Page};
 pub use stream::{BlobStream, ChunkSource};
 pub use upload_id::UploadId;
