@@ -186,40 +186,6 @@ async fn password_files_that_hold_none_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_lets_a_request_finish_and_takes_no_new_ones() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut server = Running::start(dir.path(), &[]).await;
-    let mut idle = server.connect().await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
-    let mut start = [0; 12];
-    idle.read_exact(&mut start).await.unwrap();
-    let mut silent = server.connect().await;
-
-    // The body of this request is still to come.
-    let mut busy = server.connect().await;
-    busy.write_all(
-        b"PUT /v2/a/manifests/t HTTP/1.1\r\nhost: r\r\nexpect: 100-continue\r\ncontent-type: application/vnd.oci.image.manifest.v1+json\r\ncontent-length: 2\r\n\r\n",
-    )
-    .await
-    .unwrap();
-    let mut answer = [0; 25];
-    busy.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
-
-    server.begin_stop();
-    let mut rest = Vec::new();
-    idle.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0, "who said nothing is not waited for");
-    assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
-
-    busy.write_all(b"{}").await.unwrap();
-    let mut rest = Vec::new();
-    busy.read_to_end(&mut rest).await.unwrap();
-    assert!(rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
-    server.stopped().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path(), &["--stop-timeout", "0"]).await;

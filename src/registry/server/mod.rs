@@ -10,6 +10,8 @@ mod listen;
 mod logging;
 mod request_log;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod users;
 
@@ -48,6 +50,23 @@ pub struct Server {
     settings: Settings,
 }
 
+/// What is read before anything is opened or listened to.
+struct Prepared {
+    authenticator: Authenticator,
+    tls: Option<TlsSwitch>,
+}
+
+impl Prepared {
+    fn new(settings: &Settings) -> Result<Self, ServerError> {
+        let users = users::load(settings)?;
+        let tls = load_tls_of(settings)?;
+        prepare_data_dir(settings)?;
+        warn(settings, users.is_empty());
+        let authenticator = Authenticator::new(users, &settings.data_dir.value)?;
+        Ok(Self { authenticator, tls })
+    }
+}
+
 /// A connection on its way from a listener to its task.
 struct Accepted {
     stream: TcpStream,
@@ -63,9 +82,9 @@ impl Server {
     /// [`ServerError`], which names what can't be used, where the setting
     /// comes from, and the way out.
     pub async fn bind(settings: Settings) -> Result<Self, ServerError> {
-        prepare_data_dir(&settings)?;
+        let prepared = Prepared::new(&settings)?;
         let store = FsStore::open(&settings.data_dir.value)?;
-        Self::bind_with(settings, store).await
+        Self::assemble(settings, prepared, store).await
     }
 
     /// The same over another store. The data folder still holds the token key.
@@ -73,14 +92,17 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub async fn bind_with<S: Store>(settings: Settings, store: S) -> Result<Self, ServerError> {
-        let users = users::load(&settings)?;
-        let tls = load_tls_of(&settings)?;
-        prepare_data_dir(&settings)?;
-        warn(&settings, users.is_empty());
-        let gate = Gate {
-            authenticator: Authenticator::new(users, &settings.data_dir.value)?,
-            hostname: settings.hostnames.value.first().cloned(),
-        };
+        let prepared = Prepared::new(&settings)?;
+        Self::assemble(settings, prepared, store).await
+    }
+
+    async fn assemble<S: Store>(
+        settings: Settings,
+        prepared: Prepared,
+        store: S,
+    ) -> Result<Self, ServerError> {
+        let Prepared { authenticator, tls } = prepared;
+        let gate = Gate { authenticator, hostname: settings.hostnames.value.first().cloned() };
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
