@@ -17,7 +17,8 @@ pub enum ServerError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// A password or users file.
-    #[error("{setting} ({origin}): {source}")]
+    #[error("{setting} ({origin}): {source}; name a file that this process can read with --{setting}{}",
+        if *setting == "password" { "=file://PATH" } else { "=FILE" })]
     UsersFile {
         /// The setting that names the file.
         setting: &'static str,
