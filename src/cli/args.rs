@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::{check, render, up};
+
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
 #[command(
@@ -25,4 +27,11 @@ pub struct Args {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Run an environment's registry on this machine, and prove it.
+    Up(up::Args),
+    /// Write an environment's manifests.
+    Render(render::Args),
+    /// Check environments, and that deploy/ equals what renders.
+    Check(check::Args),
+}

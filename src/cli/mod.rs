@@ -2,9 +2,13 @@
 //! `context` what a command needs, `error` what ends it, `printer` what it says.
 
 pub mod args;
+pub mod check;
+pub mod composition;
 pub mod context;
 pub mod error;
 pub mod printer;
+pub mod render;
+pub mod up;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,6 +39,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: &Command, _context: &Context) -> Result<(), CliError> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Up(args) => up::run(args, context),
+        Command::Render(args) => render::run(args, context),
+        Command::Check(args) => check::run(args, context),
+    }
 }
