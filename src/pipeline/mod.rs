@@ -1,2 +1,5 @@
 //! Lock and environment in, manifests out. `build.rs` compiles this folder
 //! too, so it imports nothing of the crate but `digest` and `fs`.
+
+pub mod fetch;
+pub mod upstream;
