@@ -32,6 +32,9 @@ pub fn check_lock(lock: &Lock, listing: &Listing) -> Vec<Mismatch> {
     let facts = lock.upstream();
     rows.extend(Mismatch::unless_equal("tag", format!("v{}", facts.version), &lock.tag));
     rows.extend(Mismatch::unless_equal("image.tag", &facts.version, &lock.image.tag));
+    if let Some(row) = lock.contract.iter().find(|row| row.name == "image-repository") {
+        rows.extend(Mismatch::unless_equal("image.repository", &row.value, &lock.image.repository));
+    }
     rows
 }
 

@@ -33,6 +33,6 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use toml_file::FileError;
 pub use vendored::write_copy;
 pub use verify::{
-    Inputs, MIRROR_VARIABLE, Outcome, Pin, REPIN_VARIABLE, VENDORED, Verified, VerifyError, obtain,
-    verify, verify_folder,
+    Inputs, MIRROR_VARIABLE, Outcome, Pin, REPIN_VARIABLE, VENDORED, Verified, VerifyError,
+    fetch_tag, obtain, verify, verify_folder,
 };

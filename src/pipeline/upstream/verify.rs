@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use git2::Repository;
+use git2::{Oid, Repository};
 
 use super::cache::Cache;
 use super::check::{check_contract, check_lock, check_tree};
@@ -226,35 +226,73 @@ pub fn obtain(
             verified => return verified.map(|()| repository),
         }
     }
-    let sources = sources(&pin.lock, inputs);
+    let lock = &pin.lock;
+    let wanted = Wanted {
+        urls: std::iter::once(&lock.url).chain(&lock.mirrors).collect(),
+        tag: &lock.tag,
+        commit: Some(lock.commit.0),
+    };
+    let (repository, shown) = fetch_first(&cache, &wanted, inputs, progress)?;
+    verify_commit(pin, &repository, &shown)?;
+    Ok(repository)
+}
+
+/// Fetches a tag that is to be pinned: from the mirror if one is named, else
+/// from the contract's url and then its mirrors. `commit` is where the tag has
+/// to lead, if that is known.
+///
+/// # Errors
+/// That no source could be reached, or that the tag leads elsewhere.
+pub fn fetch_tag(
+    contract: &Contract,
+    tag: &str,
+    commit: Option<Oid>,
+    inputs: &Inputs,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Repository, Oid), VerifyError> {
+    let urls = std::iter::once(&contract.url).chain(&contract.mirrors).collect();
+    let wanted = Wanted { urls, tag, commit };
+    let (repository, _) = fetch_first(&Cache::at(&inputs.cache), &wanted, inputs, progress)?;
+    let commit = repository.find_reference(fetch::PIN_REF)?.peel_to_commit()?.id();
+    Ok((repository, commit))
+}
+
+/// What to fetch, and from where if no mirror is named.
+struct Wanted<'a> {
+    urls: Vec<&'a String>,
+    tag: &'a str,
+    commit: Option<Oid>,
+}
+
+/// Fetches from the first source that gives the tag, and says which that was.
+fn fetch_first(
+    cache: &Cache,
+    wanted: &Wanted<'_>,
+    inputs: &Inputs,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Repository, String), VerifyError> {
+    let parse = |url: &String| Address::parse(url, &inputs.root);
+    let sources: Vec<_> = match inputs.mirror.as_ref().filter(|mirror| !mirror.is_empty()) {
+        Some(mirror) => vec![parse(mirror)],
+        None => wanted.urls.iter().map(|url| parse(url)).collect(),
+    };
     let budget = Arc::new(Budget::new(inputs.limits));
     let mut tried = Vec::new();
     for (index, address) in sources.iter().enumerate() {
         let repository = cache.renew()?;
         let request = Request {
             address,
-            tag: &pin.lock.tag,
-            commit: Some(pin.lock.commit.0),
+            tag: wanted.tag,
+            commit: wanted.commit,
             sources: sources.len() - index,
         };
         match fetch::fetch(&repository, &request, &budget, progress) {
-            Ok(_) => {
-                verify_commit(pin, &repository, address.shown())?;
-                return Ok(repository);
-            }
+            Ok(_) => return Ok((repository, address.shown().to_owned())),
             Err(error) if error.is_mismatch() => return Err(VerifyError::Contradicted(error)),
             Err(error) => tried.push(error),
         }
     }
     Err(VerifyError::Unreachable(tried))
-}
-
-fn sources(lock: &Lock, inputs: &Inputs) -> Vec<Address> {
-    if let Some(mirror) = inputs.mirror.as_deref().filter(|mirror| !mirror.is_empty()) {
-        return vec![Address::parse(mirror, &inputs.root)];
-    }
-    let urls = std::iter::once(&lock.url).chain(&lock.mirrors);
-    urls.map(|url| Address::parse(url, &inputs.root)).collect()
 }
 
 fn verify_commit(pin: &Pin, repository: &Repository, what: &str) -> Result<(), VerifyError> {
