@@ -1,1 +1,9 @@
-//! TODO-room
+//! What happens to a rendering after it is made: what it changes, which
+//! Secrets it needs, and the cluster that it is applied to.
+
+pub mod changes;
+pub mod cluster;
+pub mod kubectl;
+pub mod password;
+pub mod references;
+pub mod secret;

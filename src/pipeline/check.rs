@@ -8,7 +8,7 @@ use super::compose::Rendered;
 use super::environment::Engine;
 use super::faults::Fault;
 use super::manifest::Object;
-use super::upstream::UpstreamFacts;
+use super::upstream::Upstream;
 use super::yaml::Node;
 
 /// How bad a finding is.
@@ -42,7 +42,7 @@ pub struct Finding {
 
 /// Checks one environment. `faults` are those known of any upstream.
 #[must_use]
-pub fn check(rendered: &Rendered, upstream: &UpstreamFacts, faults: &[Fault]) -> Vec<Finding> {
+pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
         secret(rendered, object, &mut findings);

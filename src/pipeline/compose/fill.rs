@@ -3,7 +3,7 @@
 use super::super::address::{AddressError, find, set};
 use super::super::environment::{Engine, Environment, PodSecurityLevel, Volume};
 use super::super::manifest::Object;
-use super::super::upstream::UpstreamFacts;
+use super::super::upstream::Upstream;
 use super::super::yaml::Node;
 
 /// The container that serves, in the StatefulSet.
@@ -13,7 +13,7 @@ const CONTAINER: &str = "spec.template.spec.containers[name=trow-pod]";
 pub(super) fn fill(
     object: &mut Object,
     environment: &Environment,
-    upstream: &UpstreamFacts,
+    upstream: &Upstream,
 ) -> Result<(), AddressError> {
     if object.is_namespaced() && object.namespace().is_empty() {
         set(&mut object.node, "metadata.namespace", text(environment.namespace.as_str()))?;
@@ -35,7 +35,7 @@ pub(super) fn fill(
 #[must_use]
 pub fn registry_defaults(
     environment: &Environment,
-    upstream: &UpstreamFacts,
+    upstream: &Upstream,
 ) -> Vec<(String, String)> {
     let pairs = [
         ("bind", format!("[::]:{}", upstream.port)),
@@ -49,16 +49,13 @@ pub fn registry_defaults(
 }
 
 /// The image that serves: the upstream's pinned one, or our own.
-fn image(environment: &Environment, upstream: &UpstreamFacts) -> String {
+fn image(environment: &Environment, upstream: &Upstream) -> String {
     if let Some(image) = &environment.registry.image {
         return image.as_str().to_owned();
     }
     match environment.registry.engine {
         Engine::Warren => concat!("localhost/warren-registry:", env!("CARGO_PKG_VERSION")).to_owned(),
-        Engine::Trow => {
-            let digest = upstream.image_digest.as_ref().map_or_else(String::new, |d| format!("@{d}"));
-            format!("{}:{}{digest}", upstream.image_repository, upstream.image_tag)
-        }
+        Engine::Trow => upstream.image.to_string(),
     }
 }
 
@@ -77,7 +74,7 @@ fn namespace(node: &mut Node, environment: &Environment) -> Result<(), AddressEr
 fn stateful_set(
     node: &mut Node,
     environment: &Environment,
-    upstream: &UpstreamFacts,
+    upstream: &Upstream,
 ) -> Result<(), AddressError> {
     let image = image(environment, upstream);
     set(node, &format!("{CONTAINER}.image"), text(&image))?;
@@ -127,7 +124,7 @@ fn stateful_set(
 fn ingress(
     node: &mut Node,
     environment: &Environment,
-    upstream: &UpstreamFacts,
+    upstream: &Upstream,
 ) -> Result<(), AddressError> {
     let ingress = &environment.ingress;
     let domain = environment.domain.as_str();
@@ -197,7 +194,7 @@ fn pool(node: &mut Node, environment: &Environment) -> Result<(), AddressError> 
     set(node, "spec.addresses", Node::sequence([range]))
 }
 
-fn port(node: &mut Node, address: &str, upstream: &UpstreamFacts) -> Result<(), AddressError> {
+fn port(node: &mut Node, address: &str, upstream: &Upstream) -> Result<(), AddressError> {
     set(node, address, Node::integer(upstream.port.into()))
 }
 

@@ -10,7 +10,7 @@ use super::address::AddressError;
 use super::environment::{self, Environment, EnvironmentError};
 use super::manifest::Object;
 use super::merge::merge;
-use super::upstream::UpstreamFacts;
+use super::upstream::Upstream;
 use super::yaml::{self, Node, YamlError};
 use crate::fs::{self, FsError};
 
@@ -89,7 +89,7 @@ pub enum ComposeError {
 pub fn compose(
     root: &Path,
     name: &str,
-    upstream: &UpstreamFacts,
+    upstream: &Upstream,
 ) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
     let mut objects = read_folder(root, "environments/base")?;
