@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, render, up};
+use super::upstream;
 
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
@@ -28,10 +28,6 @@ pub struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an environment's registry on this machine, and prove it.
-    Up(up::Args),
-    /// Write an environment's manifests.
-    Render(render::Args),
-    /// Check environments, and that deploy/ equals what renders.
-    Check(check::Args),
+    /// Look at the pin of the upstream, check it, move it, copy it
+    Upstream(upstream::Args),
 }
