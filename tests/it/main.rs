@@ -1,6 +1,3 @@
 //! The one integration binary: a module per file of this folder.
-
-mod registry_client;
-mod registry_faults;
-mod registry_protocol;
-mod store;
+mod environment;
+mod walls;
