@@ -96,6 +96,11 @@ fn boundary(text: &str, at: usize) -> usize {
 /// found, those after "expected" are what could have stood there.
 fn hint(message: &str) -> Option<String> {
     let (found, expected) = message.split_once(", expected ")?;
+    if ["floating point", "integer", "boolean"].iter().any(|kind| found.contains(kind))
+        && expected.trim_end() == "a string"
+    {
+        return Some("put it in quotes".to_owned());
+    }
     if !found.starts_with("unknown field") && !found.starts_with("unknown variant") {
         return None;
     }

@@ -113,13 +113,31 @@ fn a_file_whose_name_is_no_label_is_refused() {
 
 #[test]
 fn an_unknown_key_suggests_the_nearest() {
-    insta::assert_snapshot!(refused("user = ", "engin = \"trow\"\nuser = "), @"");
-    insta::assert_snapshot!(refused("[cluster]", "[clutser]"), @"");
+    insta::assert_snapshot!(refused("user = ", "engin = \"trow\"\nuser = "), @r#"
+    environments/test.toml:8:1: unknown field `engin`, expected one of `engine`, `image`, `user`, `log_level`, `resources`
+      |
+    8 | engin = "trow"
+      | ^^^^^
+    hint: did you mean `engine`?
+    "#);
+    insta::assert_snapshot!(refused("[cluster]", "[clutser]"), @r#"
+    environments/test.toml:4:2: unknown field `clutser`, expected one of `kubernetes`, `domain`, `namespace`, `cluster`, `registry`, `storage`, `tls`, `ingress`, `address`, `pod_security`
+      |
+    4 | [clutser]
+      |  ^^^^^^^
+    hint: did you mean `cluster`?
+    "#);
 }
 
 #[test]
 fn an_unknown_word_suggests_the_nearest() {
-    insta::assert_snapshot!(refused("\"local\"", "\"lokal\""), @"");
+    insta::assert_snapshot!(refused("\"local\"", "\"lokal\""), @r#"
+    environments/test.toml:11:8: unknown variant `lokal`, expected `host-path` or `local`
+       |
+    11 | kind = "lokal"
+       |        ^^^^^^^
+    hint: did you mean `local`?
+    "#);
 }
 
 #[test]
@@ -130,28 +148,64 @@ fn a_key_that_resembles_none_gets_no_suggestion() {
 
 #[test]
 fn a_wrong_type_is_shown_in_its_place() {
-    insta::assert_snapshot!(refused("\"1.36\"", "1.36"), @"");
-    insta::assert_snapshot!(refused("size = \"10Gi\"", "size = [10]"), @"");
+    insta::assert_snapshot!(refused("\"1.36\"", "1.36"), @r#"
+    environments/test.toml:1:14: invalid type: floating point `1.36`, expected a string
+      |
+    1 | kubernetes = 1.36
+      |              ^^^^
+    hint: put it in quotes
+    "#);
+    insta::assert_snapshot!(refused("size = \"10Gi\"", "size = [10]"), @r#"
+    environments/test.toml:14:8: invalid type: sequence, expected a string
+       |
+    14 | size = [10]
+       |        ^^^^
+    "#);
 }
 
 #[test]
 fn an_absent_key_and_a_syntax_error_are_shown_in_their_place() {
-    insta::assert_snapshot!(refused("user = \"alice\"\n", ""), @"");
-    insta::assert_snapshot!(refused("\"/data\"", "\"/data"), @"");
-    insta::assert_snapshot!(refused("node = \"node-1\"", "node = \"a\"\nnode = \"b\""), @"");
+    insta::assert_snapshot!(refused("user = \"alice\"\n", ""), @r#"
+    environments/test.toml:7:1: missing field `user`
+      |
+    7 | [registry]
+      | ^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(refused("\"/data\"", "\"/data"), @r#"
+    environments/test.toml:13:14: invalid basic string, expected `"`
+       |
+    13 | path = "/data
+       |              ^
+    "#);
+    insta::assert_snapshot!(refused("node = \"node-1\"", "node = \"a\"\nnode = \"b\""), @r#"
+    environments/test.toml:13:1: duplicate key
+       |
+    13 | node = "b"
+       | ^^^^
+    "#);
 }
 
 #[test]
 fn columns_count_characters() {
     insta::assert_snapshot!(
         refused("user = \"alice\"", "log_level = \"info\" # é\nuser = \"é:è\""),
-        @""
+        @r#"
+    environments/test.toml:9:8: `é:è` holds a `:`, with which Basic authentication cannot log in
+      |
+    9 | user = "é:è"
+      |        ^^^^^
+    "#
     );
 }
 
 #[test]
 fn a_domain_that_is_none_is_refused() {
-    insta::assert_snapshot!(refused("registry.example.org", "Registry_1.example"), @"");
+    insta::assert_snapshot!(refused("registry.example.org", "Registry_1.example"), @r#"
+    environments/test.toml:2:10: `Registry_1.example` is no host name: use labels of a-z, 0-9 and `-`, joined by dots
+      |
+    2 | domain = "Registry_1.example"
+      |          ^^^^^^^^^^^^^^^^^^^^
+    "#);
     let long = format!("{}.example", "a.".repeat(130));
     for domain in [
         "localhost",
@@ -208,8 +262,19 @@ fn images_with_ports_tags_and_digests_pass() {
 
 #[test]
 fn a_local_volume_needs_its_node_and_a_host_path_needs_baseline() {
-    insta::assert_snapshot!(refused("node = \"node-1\"\n", ""), @"");
-    insta::assert_snapshot!(refused("\"local\"", "\"host-path\""), @"");
+    insta::assert_snapshot!(refused("node = \"node-1\"\n", ""), @r#"
+    environments/test.toml:10:1: a local volume lives on one node: add `node = "…"`
+       |
+    10 | [storage]
+       | ^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(refused("\"local\"", "\"host-path\""), @r#"
+    environments/test.toml:11:8: a restricted namespace refuses the init container that gives a host path its owner
+       |
+    11 | kind = "host-path"
+       |        ^^^^^^^^^^^
+    hint: set `enforce = "baseline"` below `[pod_security]`, or use a local volume
+    "#);
 }
 
 #[test]
