@@ -5,3 +5,8 @@ mod registry_auth;
 mod registry_server;
 mod registry_settings;
 mod registry_support;
+
+mod git_server;
+mod upstream;
+mod upstream_cli;
+mod upstream_fixture;
