@@ -1,6 +1,7 @@
 //! The one integration binary: a module per file of this folder.
 
 mod environment;
+mod git_server;
 mod registry_auth;
 mod registry_client;
 mod registry_faults;
@@ -9,4 +10,7 @@ mod registry_server;
 mod registry_settings;
 mod registry_support;
 mod store;
+mod upstream;
+mod upstream_cli;
+mod upstream_fixture;
 mod walls;
