@@ -96,7 +96,10 @@ fn answer(
     let (head, body) = read_request(&mut stream)?;
     let target = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
     match behaviour {
-        Behaviour::Hang => return hold(&stream, stop),
+        Behaviour::Hang => {
+            hold(&stream, stop);
+            return Ok(());
+        }
         Behaviour::NotFound => return respond(&mut stream, "404 Not Found", "", b"", 0),
         Behaviour::Page => {
             let page = b"<html>sign in</html>";
@@ -126,18 +129,18 @@ fn answer(
         }
         Behaviour::HangInPack if has_pack => {
             respond(&mut stream, "200 OK", kind, half, result.len())?;
-            hold(&stream, stop)
+            hold(&stream, stop);
+            Ok(())
         }
         _ => respond(&mut stream, "200 OK", kind, &result, result.len()),
     }
 }
 
 /// Keeps the connection open until the server stops.
-fn hold(_stream: &TcpStream, stop: &AtomicBool) -> std::io::Result<()> {
+fn hold(_stream: &TcpStream, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {

@@ -71,8 +71,8 @@ impl Session {
     }
 
     /// Makes the request and gives the answer's body.
-    pub(super) fn open(self: &Arc<Self>, step: Step, body: Vec<u8>) -> io::Result<Answer> {
-        match self.exchange(step, &body) {
+    pub(super) fn open(self: &Arc<Self>, step: Step, body: &[u8]) -> io::Result<Answer> {
+        match self.exchange(step, body) {
             Ok(response) => {
                 let body = response.into_body().into_reader();
                 Ok(Answer { session: Arc::clone(self), body: Box::new(body) })

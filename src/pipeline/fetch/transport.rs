@@ -51,13 +51,12 @@ fn register() {
 }
 
 fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
-    let session = match CURRENT.with(|current| current.borrow().clone()) {
-        Some(session) => session,
-        None => {
-            let address = Address::parse(remote.url()?, Path::new(""));
-            let limits = Limits::PATIENT;
-            Session::new(address, Arc::new(Budget::new(limits)), limits.reach)
-        }
+    let session = if let Some(session) = CURRENT.with(|current| current.borrow().clone()) {
+        session
+    } else {
+        let address = Address::parse(remote.url()?, Path::new(""));
+        let limits = Limits::PATIENT;
+        Session::new(address, Arc::new(Budget::new(limits)), limits.reach)
     };
     Transport::smart(remote, true, Http { session })
 }
@@ -111,7 +110,7 @@ impl Read for Exchange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let answer = match &mut self.answer {
             Some(answer) => answer,
-            none => none.insert(self.session.open(self.step, std::mem::take(&mut self.request))?),
+            none => none.insert(self.session.open(self.step, &self.request)?),
         };
         answer.read(buffer)
     }

@@ -229,7 +229,8 @@ mod tests {
         let listing = listing();
         let text = listing.to_text();
         assert_eq!(Listing::parse(Path::new("l"), &text).unwrap(), listing);
-        let swapped: String = text.lines().rev().map(|line| format!("{line}\n")).collect();
+        let lines: Vec<_> = text.lines().rev().collect();
+        let swapped = format!("{}\n", lines.join("\n"));
         let error = Listing::parse(Path::new("l"), &swapped).unwrap_err();
         assert_eq!(error.to_string(), "l:2:1: this path is out of order");
     }

@@ -13,6 +13,7 @@ pub struct Mismatch {
     pub found: String,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it reads better at the many calls")]
 impl Mismatch {
     pub(super) fn new(
         row: impl Into<String>,
@@ -31,6 +32,21 @@ impl Mismatch {
         let row = Self::new(row, expected, found);
         (row.expected != row.found).then_some(row)
     }
+}
+
+/// Each on a line of its own, and no more than twenty: what follows a colon.
+pub(super) fn in_lines<T: fmt::Display>(all: &[T]) -> String {
+    const MOST: usize = 20;
+    let mut text = String::new();
+    for one in all.iter().take(MOST) {
+        text.push_str("\n  ");
+        text.push_str(&one.to_string());
+    }
+    if let Some(more) = all.len().checked_sub(MOST).filter(|more| *more > 0) {
+        text.push_str("\n  and more: ");
+        text.push_str(&more.to_string());
+    }
+    text
 }
 
 impl fmt::Display for Mismatch {

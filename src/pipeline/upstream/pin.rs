@@ -12,7 +12,7 @@ use super::id::GitId;
 use super::listing::Listing;
 use super::lock::{Lock, LockedFile, LockedRow, Parts};
 use super::lookup::lookup;
-use super::mismatch::Mismatch;
+use super::mismatch::{Mismatch, in_lines};
 use super::snapshot::SnapshotError;
 use super::toml_file::FileError;
 use crate::digest::Digest;
@@ -52,7 +52,7 @@ pub enum PinError {
     /// It does not state what we rely on.
     #[error(
         "{tag} does not state what vendor/trow.contract.toml relies on:{}",
-        .rows.iter().map(|row| format!("\n  {row}")).collect::<String>()
+        in_lines(.rows)
     )]
     Contract {
         /// The tag.

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 
-/// The id of the key that made an ASCII-armoured OpenPGP signature: the
+/// The id of the key that made an armoured `OpenPGP` signature: the
 /// fingerprint's or the issuer's last 16 hex digits, upper-case (RFC 9580,
 /// sections 5.2.3.12 and 5.2.3.35). `None` where the text is no such signature.
 #[must_use]

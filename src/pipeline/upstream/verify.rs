@@ -11,7 +11,7 @@ use super::commit::Found;
 use super::contract::Contract;
 use super::listing::Listing;
 use super::lock::Lock;
-use super::mismatch::Mismatch;
+use super::mismatch::{Mismatch, in_lines};
 use super::mode::{Mode, UnknownMode};
 use super::snapshot::{Snapshot, SnapshotError};
 use super::toml_file::{self, FileError};
@@ -133,15 +133,6 @@ pub enum VerifyError {
     /// A file of our own can't be written or read.
     #[error(transparent)]
     Fs(#[from] FsError),
-}
-
-/// Each on a line of its own, and no more than twenty.
-fn in_lines<T: std::fmt::Display>(all: &[T]) -> String {
-    let mut text: String = all.iter().take(20).map(|one| format!("\n  {one}")).collect();
-    if all.len() > 20 {
-        text.push_str(&format!("\n  and {} more", all.len() - 20));
-    }
-    text
 }
 
 /// The three files of the pin.
