@@ -135,12 +135,47 @@ pub enum Access {
 /// # Errors
 /// Whatever the system answers, with the path.
 pub fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> Result<(), FsError> {
+    let temporary = write_temporary(path, bytes, access)?;
+    fs::rename(&temporary.0, path).at("rename into place", path)?;
+    sync_dir(folder_of(path))
+}
+
+/// Writes a file that must not be there yet, with the same promises as
+/// [`write_atomic`]; of several writers at once one wins. Says whether it was
+/// this one: `false` leaves the file of the other as it is.
+///
+/// # Errors
+/// Whatever the system answers but "exists", with the path.
+pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<bool, FsError> {
+    let temporary = write_temporary(path, bytes, access)?;
+    match fs::hard_link(&temporary.0, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error).at("link into place", path),
+    }
+    sync_dir(folder_of(path))?;
+    Ok(true)
+}
+
+/// Whether files can be made in a folder: makes one, writes into it and
+/// removes it. Nothing is synced, so that a probe may ask often.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn probe_writable(folder: &Path) -> Result<(), FsError> {
+    let probe = Temporary(folder.join(temporary_name(&folder.join("probe"))));
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe.0)
+        .and_then(|mut file| file.write_all(b"probe"))
+        .at("write", &probe.0)
+}
+
+/// Writes and syncs a temporary file next to `path`.
+fn write_temporary(path: &Path, bytes: &[u8], access: Access) -> Result<Temporary, FsError> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let temporary = Temporary(folder.join(temporary_name(path)));
+    let temporary = Temporary(folder_of(path).join(temporary_name(path)));
     let mode = match access {
         Access::Everyone => 0o644,
         Access::Owner => 0o600,
@@ -153,8 +188,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> Result<(), FsE
         .at("create", &temporary.0)?;
     file.write_all(bytes).at("write", &temporary.0)?;
     file.sync_all().at("sync", &temporary.0)?;
-    fs::rename(&temporary.0, path).at("rename into place", path)?;
-    sync_dir(folder)
+    Ok(temporary)
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// A path that is removed when it goes out of scope; after a rename there is

@@ -1,1 +1,7 @@
-//! TODO-room
+//! A client of the OCI distribution API (specification 1.1), as podman and
+//! docker are: it logs in by the challenge's rules, pushes, pulls, verifies.
+
+mod challenge;
+mod session;
+
+pub use session::{Client, ClientError, Credentials, Manifest, Trust};

@@ -1,1 +1,14 @@
-//! TODO-room
+//! The registry: protocol types without IO, the store below them, HTTP above.
+
+pub mod access;
+pub mod auth;
+pub mod error;
+pub mod http;
+pub mod manifest;
+pub mod media;
+pub mod name;
+pub mod reference;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,60 @@
+# What people do with this repository, a line each. `just` alone lists it.
+
+warren := "cargo run --release --quiet --"
+
+_list:
+    @{{ just_executable() }} --justfile '{{ justfile() }}' --list --unsorted
+
+# Check the pin, compose an environment, run its registry on this machine
+up environment="sandbox" *arguments:
+    {{ warren }} up {{ environment }} {{ arguments }}
+
+# Render, check and write deploy/<environment>, then apply it if its cluster is reachable
+deploy environment *arguments:
+    {{ warren }} deploy {{ environment }} {{ arguments }}
+
+# Print what an environment renders to
+render environment:
+    {{ warren }} render {{ environment }} --output -
+
+# Check every environment, and that deploy/ is what renders
+check:
+    {{ warren }} check
+
+# Make the Secrets that an environment's objects refer to
+secret environment *arguments:
+    {{ warren }} secret {{ environment }} {{ arguments }}
+
+# Move the pin to a tag of the upstream and say what changed in what we rely on
+pin tag:
+    {{ warren }} upstream pin {{ tag }}
+
+# Say what is pinned, and whether it was fetched and verified
+status:
+    {{ warren }} upstream status
+
+# Fetch the pinned upstream and verify it against the lock
+verify:
+    {{ warren }} upstream verify
+
+# Run the tests
+test *arguments:
+    cargo test {{ arguments }}
+
+# Format, clippy, licences and bans
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo deny check bans licenses sources
+
+# Build both binaries as they are released
+build:
+    cargo build --release
+
+# Drive the registry with podman, skopeo, buildah, docker and nginx (needs root)
+interop *clients: build
+    tests/interop/run {{ clients }}
+
+# Everything that CI runs, or only the stages named (bash .ci/run --list)
+ci *stages:
+    bash .ci/run {{ stages }}

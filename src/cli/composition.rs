@@ -1,0 +1,88 @@
+//! An environment composed and checked: what every command that needs one
+//! starts with.
+
+use std::path::Path;
+
+use super::error::{CliError, ErrorKind};
+use crate::pipeline::check::{Finding, Severity, check};
+use crate::pipeline::compose::{ComposeError, Rendered, compose, registry_defaults};
+use crate::pipeline::environment::{self, EnvironmentError};
+use crate::pipeline::faults;
+use crate::pipeline::upstream::{Lock, Upstream};
+
+/// The lock, relative to the repository.
+pub const LOCK: &str = "vendor/trow.lock.toml";
+
+/// An environment, composed, with what the checks found.
+#[derive(Debug)]
+pub struct Composed {
+    /// The environment, its objects and files.
+    pub rendered: Rendered,
+    /// What the pin says of the upstream.
+    pub upstream: Upstream,
+    /// What the checks found.
+    pub findings: Vec<Finding>,
+}
+
+impl Composed {
+    /// The registry's own defaults in this environment.
+    #[must_use]
+    pub fn registry_defaults(&self) -> Vec<(String, String)> {
+        registry_defaults(&self.rendered.environment, &self.upstream)
+    }
+}
+
+/// Composes an environment and runs the checks; findings are no error here.
+///
+/// # Errors
+/// When there is no such environment, or a file that goes into it is wrong.
+pub fn composed(root: &Path, name: &str) -> Result<Composed, CliError> {
+    let lock = Lock::read(&root.join(LOCK)).map_err(CliError::input)?;
+    let upstream = lock.upstream().clone();
+    let rendered = compose(root, name, &upstream).map_err(compose_error)?;
+    let faults = faults::read(root).map_err(CliError::input)?;
+    let findings = check(&rendered, &upstream, &faults);
+    Ok(Composed { rendered, upstream, findings })
+}
+
+/// Composes an environment in which the checks find no error.
+///
+/// # Errors
+/// As [`composed`], and when a check found an error.
+pub fn checked(root: &Path, name: &str) -> Result<Composed, CliError> {
+    let composed = composed(root, name)?;
+    let errors: Vec<_> =
+        composed.findings.iter().filter(|found| found.severity == Severity::Error).collect();
+    let Some(first) = errors.first() else { return Ok(composed) };
+    Err(CliError::failed(format!(
+        "{name}: the checks found {} error(s): {}",
+        errors.len(),
+        errors.iter().map(|found| line(found)).collect::<Vec<_>>().join("; ")
+    ))
+    .hint(first.hint.clone()))
+}
+
+/// The names of all environments.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn names(root: &Path) -> Result<Vec<String>, CliError> {
+    environment::names(root).map_err(CliError::input)
+}
+
+/// A finding on one line.
+#[must_use]
+pub fn line(finding: &Finding) -> String {
+    let place = [finding.object.as_str(), finding.field.as_str()];
+    let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("[{}] {}: {}", finding.code, place.join(" "), finding.message)
+}
+
+fn compose_error(error: ComposeError) -> CliError {
+    match error {
+        ComposeError::Environment(EnvironmentError::Unknown { .. }) => {
+            CliError::new(ErrorKind::Usage, error.to_string())
+        }
+        error => CliError::input(error),
+    }
+}

@@ -1,0 +1,203 @@
+//! Composition: base, chosen components and the environment's values become
+//! the objects of one environment. Same input, same bytes, on any machine.
+
+mod fill;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::address::AddressError;
+use super::environment::{self, Environment, EnvironmentError};
+use super::manifest::Object;
+use super::merge::merge;
+use super::upstream::Upstream;
+use super::yaml::{self, Node, YamlError};
+use crate::fs::{self, FsError};
+
+pub use fill::registry_defaults;
+
+/// The file that lists the others for `kubectl apply -k`, Argo CD and Flux.
+pub const KUSTOMIZATION: &str = "kustomization.yaml";
+
+/// One environment, composed.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The environment as it was read.
+    pub environment: Environment,
+    /// The objects, in the order of their file names.
+    pub objects: Vec<Object>,
+    /// File name and content of everything in `deploy/<environment>/`.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Why an environment could not be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The environment's file is wrong, or there is none.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// A manifest is no YAML.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A file can't be read.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A value has no place to go: the base does not have the field.
+    #[error("{source_file}: {id}: {source}")]
+    Field {
+        /// The object's file.
+        source_file: String,
+        /// The object.
+        id: String,
+        /// What was not found.
+        source: AddressError,
+    },
+    /// A manifest lacks what every object has.
+    #[error("{source_file}: an object needs apiVersion, kind and metadata.name; this has no {missing}")]
+    Incomplete {
+        /// The object's file.
+        source_file: String,
+        /// The missing field.
+        missing: &'static str,
+    },
+    /// Two objects would be one.
+    #[error("{first} and {second} both define {id}")]
+    Twice {
+        /// The object.
+        id: String,
+        /// A file that has it.
+        first: String,
+        /// Another file that has it.
+        second: String,
+    },
+    /// A component changes an object that is not there.
+    #[error("{source_file} changes {id}, which is not among the objects: {known}")]
+    NoTarget {
+        /// The overlay's file.
+        source_file: String,
+        /// The object it names.
+        id: String,
+        /// The objects there are.
+        known: String,
+    },
+}
+
+/// Composes the environment `name` of the repository at `root`.
+///
+/// # Errors
+/// [`ComposeError`], which names the file and the place.
+pub fn compose(
+    root: &Path,
+    name: &str,
+    upstream: &Upstream,
+) -> Result<Rendered, ComposeError> {
+    let environment = environment::read(root, name)?;
+    let mut objects = read_folder(root, "environments/base")?;
+    for component in components(&environment) {
+        add_component(root, component, &mut objects)?;
+    }
+    for object in &mut objects {
+        fill::fill(object, &environment, upstream).map_err(|source| ComposeError::Field {
+            source_file: object.source.clone(),
+            id: object.id(),
+            source,
+        })?;
+    }
+    objects.sort_by_key(Object::file_name);
+    for pair in objects.windows(2) {
+        if let [first, second] = pair
+            && first.file_name() == second.file_name()
+        {
+            return Err(ComposeError::Twice {
+                id: first.id(),
+                first: first.source.clone(),
+                second: second.source.clone(),
+            });
+        }
+    }
+    let files = files(&objects);
+    Ok(Rendered { environment, objects, files })
+}
+
+/// The components that an environment's settings choose.
+fn components(environment: &Environment) -> Vec<&'static str> {
+    use environment::{AddressProvider, Volume};
+    let mut chosen = vec!["private-ca"];
+    chosen.push(match environment.storage.volume {
+        Volume::HostPath { .. } => "host-path-volume",
+        Volume::Local { .. } => "local-volume",
+    });
+    let metallb = |address: &environment::Address| address.provider == AddressProvider::Metallb;
+    if environment.address.as_ref().is_some_and(metallb) {
+        chosen.push("address-metallb");
+    }
+    chosen
+}
+
+/// Adds a component's objects, and merges its `*.patch.yaml` onto those there.
+fn add_component(
+    root: &Path,
+    component: &str,
+    objects: &mut Vec<Object>,
+) -> Result<(), ComposeError> {
+    let (patches, added): (Vec<_>, Vec<_>) =
+        read_folder(root, &format!("environments/components/{component}"))?
+            .into_iter()
+            .partition(|object| object.source.ends_with(".patch.yaml"));
+    objects.extend(added);
+    for patch in patches {
+        let known = || objects.iter().map(Object::id).collect::<Vec<_>>().join(", ");
+        let same = |object: &Object| {
+            (object.kind(), object.name(), object.api_version())
+                == (patch.kind(), patch.name(), patch.api_version())
+        };
+        let Some(at) = objects.iter().position(same) else {
+            let (source_file, id) = (patch.source.clone(), patch.id());
+            return Err(ComposeError::NoTarget { source_file, id, known: known() });
+        };
+        if let Some(target) = objects.get_mut(at) {
+            merge(&mut target.node, patch.node);
+        }
+    }
+    Ok(())
+}
+
+/// The objects of every YAML file of a folder.
+fn read_folder(root: &Path, folder: &str) -> Result<Vec<Object>, ComposeError> {
+    let mut objects = Vec::new();
+    for path in fs::list(&root.join(folder))? {
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let source = format!("{folder}/{name}");
+        for node in yaml::read_bytes(&source, &fs::read(&path)?)? {
+            let object = Object { node, source: source.clone() };
+            let missing = |missing| ComposeError::Incomplete { source_file: source.clone(), missing };
+            if object.api_version().is_empty() {
+                return Err(missing("apiVersion"));
+            }
+            if object.kind().is_empty() {
+                return Err(missing("kind"));
+            }
+            if object.name().is_empty() {
+                return Err(missing("metadata.name"));
+            }
+            objects.push(object);
+        }
+    }
+    Ok(objects)
+}
+
+/// One file per object and the list of them.
+fn files(objects: &[Object]) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<_, _> =
+        objects.iter().map(|object| (object.file_name(), yaml::write(&object.node))).collect();
+    let list = Node::mapping([
+        ("apiVersion", Node::string("kustomize.config.k8s.io/v1beta1")),
+        ("kind", Node::string("Kustomization")),
+        ("resources", Node::sequence(files.keys().map(Node::string))),
+    ]);
+    files.insert(KUSTOMIZATION.to_owned(), yaml::write(&list));
+    files
+}

@@ -1,0 +1,146 @@
+//! The environments: `environments/<name>.toml`, read into typed settings.
+
+mod keys;
+mod storage;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+pub use keys::{
+    Address, AddressProvider, Amounts, Cluster, Engine, Environment, Ingress, KubernetesVersion,
+    LogLevel, PodSecurity, PodSecurityLevel, Registry, Resources, Tls, TlsKind,
+};
+pub use storage::{Owner, Storage, Volume};
+pub use text::{
+    AbsolutePath, BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName,
+};
+
+use super::document::{self, DocumentError};
+use crate::fs;
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// No such file, or a name that no file can have.
+    #[error("there is no environment `{}`; there {}", name.escape_debug(), list(known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Those there are, sorted.
+        known: Vec<String>,
+    },
+    /// A file whose name is no label.
+    #[error("{}: {reason}; rename the file", path.display())]
+    FileName {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot name an environment.
+        reason: String,
+    },
+    /// The file or its folder cannot be read.
+    #[error(transparent)]
+    File(#[from] fs::FsError),
+    /// The file says something that it cannot.
+    #[error(transparent)]
+    Document(Box<DocumentError>),
+}
+
+/// The names of all environments of the repository at `root`, sorted.
+///
+/// # Errors
+/// The folder cannot be listed, or holds a `.toml` file whose name is no label.
+pub fn names(root: &Path) -> Result<Vec<String>, EnvironmentError> {
+    fs::list(&folder(root))?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            match ObjectName::try_from(stem.as_str()) {
+                Ok(_) => Ok(stem),
+                Err(reason) => Err(EnvironmentError::FileName { path, reason }),
+            }
+        })
+        .collect()
+}
+
+/// Reads one environment of the repository at `root`.
+///
+/// # Errors
+/// There is none of that name, or its file cannot be read, or says something
+/// that it cannot. A name that is no label counts as unknown, so that none
+/// leads out of the folder.
+pub fn read(root: &Path, name: &str) -> Result<Environment, EnvironmentError> {
+    let unknown = || match names(root) {
+        Ok(known) => EnvironmentError::Unknown { name: name.to_owned(), known },
+        Err(error) => error,
+    };
+    if ObjectName::try_from(name).is_err() {
+        return Err(unknown());
+    }
+    let path = folder(root).join(format!("{name}.toml"));
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown()),
+        text => text?,
+    };
+    // Errors name the file as the user of the repository knows it.
+    let shown = Path::new("environments").join(format!("{name}.toml"));
+    parse(&shown, name, &text).map_err(|error| EnvironmentError::Document(Box::new(error)))
+}
+
+fn folder(root: &Path) -> PathBuf {
+    root.join("environments")
+}
+
+fn parse(path: &Path, name: &str, text: &str) -> Result<Environment, DocumentError> {
+    let mut environment: Environment = document::parse(path, text)?;
+    name.clone_into(&mut environment.name);
+    let restricted = environment.pod_security.enforce == PodSecurityLevel::Restricted;
+    if restricted && matches!(environment.storage.volume, Volume::HostPath { .. }) {
+        let reason = "a restricted namespace refuses the init container that gives a host path \
+                      its owner";
+        let hint = "set `enforce = \"baseline\"` below `[pod_security]`, or use a local volume";
+        let span = storage_kind(text);
+        return Err(DocumentError::new(path, text, span, reason.to_owned(), Some(hint.to_owned())));
+    }
+    Ok(environment)
+}
+
+/// Where `kind` of `[storage]` stands, in a text that has parsed once.
+fn storage_kind(text: &str) -> Option<std::ops::Range<usize>> {
+    #[derive(Deserialize)]
+    struct Root {
+        storage: Table,
+    }
+    #[derive(Deserialize)]
+    struct Table {
+        kind: toml::Spanned<IgnoredAny>,
+    }
+    toml::from_str::<Root>(text).ok().map(|root| root.storage.kind.span())
+}
+
+/// The second half of "there …": "is `lapin`", "are `lapin` and `sandbox`".
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => "are none yet: add environments/<name>.toml".to_owned(),
+        Some((only, [])) => format!("is {only}"),
+        Some((last, others)) => format!("are {} and {last}", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold_to_their_grammars() {
+        let tls = Tls::default();
+        for name in [&tls.issuer, &tls.ca_secret, &Ingress::default().class] {
+            assert!(ObjectName::try_from(name.as_str()).is_ok(), "{name}");
+        }
+        assert_eq!(Ingress::default().read_timeout.get(), 600);
+    }
+}

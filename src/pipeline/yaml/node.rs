@@ -1,0 +1,222 @@
+//! The node model.
+
+use super::scalar::{Kind, Scalar};
+
+/// Where something stood in a file. Both count from 1 and the column counts
+/// characters; 0 and 0 is what was made by the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// A YAML node with its position. Two nodes are equal when Kubernetes reads
+/// the same from them: the position, the quotes and the order of keys don't
+/// count.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What the node is.
+    pub value: Value,
+    /// Where it stood.
+    pub at: Position,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A text, number, bool or null.
+    Scalar(Scalar),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys with values.
+    Mapping(Mapping),
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Node {
+    /// A text, quoted where any reader would take it for something else.
+    #[must_use]
+    pub fn string(text: impl Into<String>) -> Self {
+        Value::Scalar(Scalar::string(text)).into()
+    }
+
+    /// A whole number.
+    #[must_use]
+    pub fn integer(number: i64) -> Self {
+        Value::Scalar(Scalar::integer(number)).into()
+    }
+
+    /// A list.
+    #[must_use]
+    pub fn sequence(items: impl IntoIterator<Item = Self>) -> Self {
+        Value::Sequence(items.into_iter().collect()).into()
+    }
+
+    /// A mapping of these texts to these nodes. A later key wins.
+    #[must_use]
+    pub fn mapping<'a>(entries: impl IntoIterator<Item = (&'a str, Self)>) -> Self {
+        let mut mapping = Mapping::default();
+        for (key, value) in entries {
+            mapping.set(key, value);
+        }
+        Value::Mapping(mapping).into()
+    }
+
+    /// The mapping, if it is one.
+    #[must_use]
+    pub fn as_mapping(&self) -> Option<&Mapping> {
+        match &self.value {
+            Value::Mapping(mapping) => Some(mapping),
+            _ => None,
+        }
+    }
+
+    /// The mapping, if it is one.
+    pub fn as_mapping_mut(&mut self) -> Option<&mut Mapping> {
+        match &mut self.value {
+            Value::Mapping(mapping) => Some(mapping),
+            _ => None,
+        }
+    }
+
+    /// The items, if it is a list.
+    #[must_use]
+    pub fn as_sequence(&self) -> Option<&[Self]> {
+        match &self.value {
+            Value::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The scalar, if it is one.
+    #[must_use]
+    pub fn as_scalar(&self) -> Option<&Scalar> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The text, if Kubernetes reads a string here.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_scalar().filter(|scalar| scalar.kind() == Kind::String).map(Scalar::text)
+    }
+
+    /// The number, if Kubernetes reads a whole number here.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i128> {
+        match self.as_scalar()?.kind() {
+            Kind::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Whether Kubernetes reads null here.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.as_scalar().is_some_and(|scalar| scalar.kind() == Kind::Null)
+    }
+
+    /// The value under this key, if it is a mapping that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.as_mapping()?.get(key)
+    }
+
+    /// What the node is, for messages: "a mapping", "a list", "a string", …
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        match &self.value {
+            Value::Mapping(_) => "a mapping",
+            Value::Sequence(_) => "a list",
+            Value::Scalar(scalar) => scalar.kind().describe(),
+        }
+    }
+}
+
+impl From<Value> for Node {
+    fn from(value: Value) -> Self {
+        Self { value, at: Position::default() }
+    }
+}
+
+/// Keys with values, in the order in which they stood. A key is found by the
+/// name that Kubernetes reads: the key `on` has the name "true".
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    entries: Vec<(Scalar, Node)>,
+}
+
+impl PartialEq for Mapping {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.entries.iter().all(|(key, value)| other.get(&key.name()) == Some(value))
+    }
+}
+
+impl Mapping {
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Scalar, &Node)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// The entries in order, values to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Scalar, &mut Node)> {
+        self.entries.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
+    /// The value under the key of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.entries.iter().find(|(key, _)| key.name() == name).map(|(_, value)| value)
+    }
+
+    /// The value under the key of this name.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        self.entries.iter_mut().find(|(key, _)| key.name() == name).map(|(_, value)| value)
+    }
+
+    /// Puts a value under a key: in the key's place, or at the end.
+    pub fn set(&mut self, name: &str, value: Node) {
+        match self.get_mut(name) {
+            Some(there) => *there = value,
+            None => self.entries.push((Scalar::string(name), value)),
+        }
+    }
+
+    /// Appends an entry whose name the caller knows to be new.
+    pub(super) fn push(&mut self, key: Scalar, value: Node) {
+        self.entries.push((key, value));
+    }
+
+    /// The entries in order, taken apart.
+    pub(super) fn into_entries(self) -> Vec<(Scalar, Node)> {
+        self.entries
+    }
+
+    /// Takes a key and its value out.
+    pub fn remove(&mut self, name: &str) -> Option<Node> {
+        let index = self.entries.iter().position(|(key, _)| key.name() == name)?;
+        Some(self.entries.remove(index).1)
+    }
+}

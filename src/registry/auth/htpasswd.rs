@@ -1,0 +1,49 @@
+use std::path::Path;
+use std::str::FromStr as _;
+
+use super::AuthError;
+use super::users::{MAX_COST, Verifier};
+
+/// Reads the lines of an htpasswd file: `user:hash`, bcrypt only. Empty lines
+/// and lines that start with `#` are skipped. `path` is for the errors.
+///
+/// # Errors
+/// [`AuthError::Htpasswd`] with the line, for a line without a colon and for
+/// hashes other than bcrypt.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<(String, Verifier)>, AuthError> {
+    let mut users = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        users.push(parse_line(line).map_err(|problem| AuthError::Htpasswd {
+            path: path.to_owned(),
+            line: index + 1,
+            problem,
+        })?);
+    }
+    Ok(users)
+}
+
+fn parse_line(line: &str) -> Result<(String, Verifier), String> {
+    let (user, hash) =
+        line.split_once(':').ok_or_else(|| "expected `user:hash`, found no colon".to_owned())?;
+    if user.is_empty() {
+        return Err("the user name before the colon is empty".to_owned());
+    }
+    if !["$2a$", "$2b$", "$2y$"].iter().any(|prefix| hash.starts_with(prefix)) {
+        return Err(format!(
+            "the hash of the user {user:?} is not bcrypt: write the line with `htpasswd -B`"
+        ));
+    }
+    let parts = bcrypt::HashParts::from_str(hash)
+        .map_err(|_| format!("the bcrypt hash of the user {user:?} is damaged"))?;
+    let cost = parts.get_cost();
+    if !(4..=MAX_COST).contains(&cost) {
+        return Err(format!(
+            "the bcrypt cost of the user {user:?} is {cost}, and 4 to {MAX_COST} are possible: a higher one would let a few logins occupy the machine"
+        ));
+    }
+    Ok((user.to_owned(), Verifier::Bcrypt { hash: hash.to_owned(), cost }))
+}

@@ -1,0 +1,97 @@
+//! Bodies in both directions.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, SizeHint};
+
+use crate::registry::error::{ErrorCode, RegistryError};
+use crate::registry::store::{BlobStream, StoreError};
+
+/// A blob as a response body. Its length is known; when the store fails half
+/// way the connection is cut, so that no client takes a part for the whole.
+pub(super) struct BlobBody {
+    stream: BlobStream,
+    left: u64,
+}
+
+impl BlobBody {
+    pub(super) fn new(stream: BlobStream) -> Self {
+        Self { left: stream.length(), stream }
+    }
+}
+
+impl hyper::body::Body for BlobBody {
+    type Data = Bytes;
+    type Error = StoreError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
+        self.stream.poll_chunk(cx).map(|chunk| {
+            let chunk = chunk?;
+            match &chunk {
+                Ok(bytes) => self.left = self.left.saturating_sub(bytes.len() as u64),
+                Err(error) => tracing::error!(%error, "a blob broke off on its way out"),
+            }
+            Some(chunk.map(Frame::data))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// The next bytes of a request; `None` at its end.
+///
+/// # Errors
+/// Where the connection was cut or the body is malformed.
+pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, RegistryError> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+            Some(Err(error)) => {
+                return Err(RegistryError::new(
+                    ErrorCode::BlobUploadInvalid,
+                    "the request ended before its body did",
+                )
+                .with_source(error));
+            }
+        }
+    }
+}
+
+/// A whole body of at most `limit` bytes.
+///
+/// # Errors
+/// `SIZE_INVALID` with 413 where it is larger, and as [`next`].
+pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, RegistryError> {
+    let mut all = Vec::new();
+    while let Some(bytes) = next(&mut body).await? {
+        if all.len() + bytes.len() > limit {
+            return Err(too_large(limit));
+        }
+        all.extend_from_slice(&bytes);
+    }
+    Ok(all.into())
+}
+
+/// A manifest of more than `limit` bytes.
+pub(super) fn too_large(limit: usize) -> RegistryError {
+    let message = format!("a manifest has at most {limit} bytes here");
+    RegistryError::new(ErrorCode::SizeInvalid, message).with_status(413)
+}

@@ -1,0 +1,160 @@
+//! Pulling, pushing and deleting manifests.
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::answer::{Answer, OCI_SUBJECT, OCI_TAG, is_known};
+use super::body;
+use super::call::Call;
+use crate::digest::Digest;
+use crate::registry::error::{ErrorCode, RegistryError};
+use crate::registry::manifest::{Descriptor, Manifest};
+use crate::registry::name::RepositoryName;
+use crate::registry::reference::{Reference, Tag};
+use crate::registry::store::{Expected, Referral, Store, StoredManifest};
+
+/// `GET` and `HEAD` of a manifest ("Pulling manifests"). It comes with the
+/// type that it was pushed with, whatever the client would rather have: other
+/// bytes would have another digest.
+pub(super) async fn pull<S: Store>(
+    call: &Call<S>,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<Response, RegistryError> {
+    let store = &call.registry.store;
+    let digest = match reference {
+        Reference::Digest(digest) => digest.clone(),
+        Reference::Tag(tag) => store.tag_get(name, tag).await?.ok_or_else(|| unknown(reference))?,
+    };
+    let manifest = store.manifest_get(name, &digest).await?.ok_or_else(|| unknown(reference))?;
+    if is_known(call, &digest) {
+        return Answer::new(StatusCode::NOT_MODIFIED).digest(&digest).empty();
+    }
+    Answer::new(StatusCode::OK)
+        .digest(&digest)
+        .header(CONTENT_TYPE, manifest.media_type)
+        .header(CONTENT_LENGTH, manifest.bytes.len().to_string())
+        .body(manifest.bytes)
+}
+
+/// `PUT` of a manifest ("Pushing manifests"), by tag or by digest; by digest
+/// also under any number of tags, `?tag=a&tag=b`.
+pub(super) async fn push<S: Store>(
+    call: &Call<S>,
+    name: &RepositoryName,
+    reference: &Reference,
+    body: Body,
+) -> Result<Response, RegistryError> {
+    let store = &call.registry.store;
+    let limit = call.registry.limits.manifest_bytes;
+    let announced = call.header(&CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(body::too_large(limit));
+    }
+    let parameters =
+        call.parameters("tag").map(str::parse::<Tag>).collect::<Result<Vec<_>, _>>()?;
+    let bytes = body::collect(body, limit).await?;
+    let digest = checked_digest(reference, &bytes)?;
+    let (media_type, manifest) = Manifest::parse(call.header(&CONTENT_TYPE), &bytes)?;
+    check_references(store, name, &manifest).await?;
+
+    let referral = manifest.subject.clone().map(|subject| Referral {
+        subject,
+        descriptor: Descriptor {
+            media_type: media_type.clone(),
+            digest: digest.to_string(),
+            size: bytes.len() as u64,
+            artifact_type: manifest.artifact_type,
+            annotations: manifest.annotations,
+        },
+    });
+    let stored = StoredManifest { digest: digest.clone(), media_type, bytes };
+    store.manifest_put(name, &stored, referral.as_ref()).await?;
+    let tags = match reference {
+        Reference::Tag(tag) => std::slice::from_ref(tag),
+        Reference::Digest(_) => &parameters,
+    };
+    for tag in tags {
+        store.tag_set(name, tag, &digest, &Expected::Anything).await?;
+    }
+    tracing::info!(repository = %name, %digest, %reference, "manifest pushed");
+
+    let mut answer = Answer::new(StatusCode::CREATED)
+        .location(format!("/v2/{name}/manifests/{digest}"))
+        .digest(&digest);
+    if let Reference::Digest(_) = reference {
+        for tag in tags {
+            answer = answer.header(OCI_TAG, tag.to_string());
+        }
+    }
+    if let Some(subject) = manifest.subject {
+        answer = answer.header(OCI_SUBJECT, subject.to_string());
+    }
+    answer.empty()
+}
+
+/// `DELETE` of a tag or of a manifest ("Deleting manifests"); a manifest takes
+/// its tags with it.
+pub(super) async fn delete<S: Store>(
+    call: &Call<S>,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<Response, RegistryError> {
+    let store = &call.registry.store;
+    let deleted = match reference {
+        Reference::Tag(tag) => store.tag_delete(name, tag).await?,
+        Reference::Digest(digest) => store.manifest_delete(name, digest).await?,
+    };
+    if !deleted {
+        return Err(unknown(reference));
+    }
+    tracing::info!(repository = %name, %reference, "manifest deleted");
+    Answer::new(StatusCode::ACCEPTED).empty()
+}
+
+/// The digest of the bytes, which must be that of the path if it has one.
+fn checked_digest(reference: &Reference, bytes: &Bytes) -> Result<Digest, RegistryError> {
+    let Reference::Digest(expected) = reference else { return Ok(Digest::sha256(bytes)) };
+    let found = Digest::of(expected.algorithm(), bytes);
+    if found != *expected {
+        return Err(RegistryError::new(
+            ErrorCode::DigestInvalid,
+            format!("the manifest has the digest {found}, not {expected}"),
+        ));
+    }
+    Ok(found)
+}
+
+/// Everything that the manifest is made of must be in the repository already.
+async fn check_references<S: Store>(
+    store: &S,
+    name: &RepositoryName,
+    manifest: &Manifest,
+) -> Result<(), RegistryError> {
+    let missing = |what: &str, digest: &Digest| {
+        RegistryError::new(
+            ErrorCode::ManifestBlobUnknown,
+            format!("the manifest names the {what} {digest}, which the repository doesn't have; push it first"),
+        )
+        .with_detail(serde_json::json!({"digest": digest.to_string()}))
+    };
+    for digest in &manifest.blobs {
+        if store.blob_size(name, digest).await?.is_none() {
+            return Err(missing("blob", digest));
+        }
+    }
+    for digest in &manifest.manifests {
+        if !store.manifest_exists(name, digest).await? {
+            return Err(missing("manifest", digest));
+        }
+    }
+    Ok(())
+}
+
+fn unknown(reference: &Reference) -> RegistryError {
+    RegistryError::new(ErrorCode::ManifestUnknown, "the repository has no such manifest")
+        .with_detail(serde_json::json!({"reference": reference.to_string()}))
+}

@@ -1,0 +1,128 @@
+//! The registry's protocol over HTTP. Only this room and `server` know axum.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+
+use self::answer::Answer;
+use self::call::Call;
+use super::error::RegistryError;
+use super::service::Registry;
+use super::store::Store;
+
+mod answer;
+pub mod authenticate;
+pub mod base_url;
+mod blobs;
+mod body;
+mod call;
+mod error;
+pub mod health;
+mod json;
+mod lists;
+pub mod login;
+mod manifests;
+pub mod pages;
+mod range;
+pub mod route;
+mod uploads;
+
+pub use route::Route;
+
+/// Everything below `/v2`. Who may call it is decided by a layer around it,
+/// which parses the same [`Route`] and may leave a
+/// [`Permissions`](super::access::Permissions) in the request's extensions.
+pub fn router<S: Store>(registry: Arc<Registry<S>>) -> Router {
+    Router::new()
+        .route("/v2", any(dispatch::<S>))
+        .route("/v2/", any(dispatch::<S>))
+        .route("/v2/{*path}", any(dispatch::<S>))
+        .with_state(registry)
+}
+
+/// Finds the operation and runs it; every answer says which protocol it
+/// speaks, and none to a HEAD has a body.
+async fn dispatch<S: Store>(
+    State(registry): State<Arc<Registry<S>>>,
+    request: Request,
+) -> Response {
+    let head = request.method() == Method::HEAD;
+    let mut response = match operate(registry, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    };
+    response.headers_mut().insert(
+        HeaderName::from_static("docker-distribution-api-version"),
+        HeaderValue::from_static("registry/2.0"),
+    );
+    if head { response.map(|_| Body::empty()) } else { response }
+}
+
+/// Reads die with their connection. Writes don't: what was begun ends in a
+/// state that the next request can rely on, and a connection that is cut is
+/// something that the handler sees, not something that it is dropped for.
+async fn operate<S: Store>(
+    registry: Arc<Registry<S>>,
+    request: Request,
+) -> Result<Response, RegistryError> {
+    let route = Route::parse(request.method(), request.uri().path())?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (call, body) = Call::new(registry, request);
+    if reads {
+        read(call, route).await
+    } else {
+        tokio::spawn(write(call, route, body)).await.map_err(RegistryError::internal)?
+    }
+}
+
+async fn read<S: Store>(call: Call<S>, route: Route) -> Result<Response, RegistryError> {
+    match route {
+        Route::Version => {
+            Answer::new(StatusCode::OK).header(CONTENT_TYPE, "application/json").body("{}")
+        }
+        Route::Catalog => lists::catalog(&call).await,
+        Route::Tags(name) => lists::tags(&call, &name).await,
+        Route::Referrers(name, digest) => lists::referrers(&call, &name, &digest).await,
+        Route::PullManifest(name, reference) => manifests::pull(&call, &name, &reference).await,
+        Route::PullBlob(name, digest) => blobs::pull(&call, &name, &digest).await,
+        Route::UploadStatus(name, id) => uploads::status(&call, &name, &id).await,
+        Route::PushManifest(..)
+        | Route::DeleteManifest(..)
+        | Route::DeleteBlob(..)
+        | Route::StartUpload(..)
+        | Route::AppendUpload(..)
+        | Route::FinishUpload(..)
+        | Route::CancelUpload(..) => Err(RegistryError::internal("a read is no write")),
+    }
+}
+
+async fn write<S: Store>(
+    call: Call<S>,
+    route: Route,
+    body: Body,
+) -> Result<Response, RegistryError> {
+    match route {
+        Route::PushManifest(name, reference) => {
+            manifests::push(&call, &name, &reference, body).await
+        }
+        Route::DeleteManifest(name, reference) => manifests::delete(&call, &name, &reference).await,
+        Route::DeleteBlob(name, digest) => blobs::delete(&call, &name, &digest).await,
+        Route::StartUpload(name) => uploads::start(&call, &name, body).await,
+        Route::AppendUpload(name, id) => uploads::append(&call, &name, &id, body).await,
+        Route::FinishUpload(name, id) => uploads::finish(&call, &name, &id, body).await,
+        Route::CancelUpload(name, id) => uploads::cancel(&call, &name, &id).await,
+        Route::Version
+        | Route::Catalog
+        | Route::Tags(..)
+        | Route::Referrers(..)
+        | Route::PullManifest(..)
+        | Route::PullBlob(..)
+        | Route::UploadStatus(..) => Err(RegistryError::internal("a write is no read")),
+    }
+}

@@ -1,0 +1,250 @@
+//! What a manifest says: the little of it that the registry has to know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{ErrorCode, RegistryError};
+use super::media::{self, Kind};
+use crate::digest::Digest;
+
+/// A content descriptor, as a list of referrers shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// The media type of the content.
+    pub media_type: String,
+    /// The digest of the content.
+    pub digest: String,
+    /// The length of the content in bytes.
+    pub size: u64,
+    /// What kind of artifact the content is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub artifact_type: Option<String>,
+    /// The annotations of the content.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// What the registry has to know of a manifest. Whatever else it says is kept
+/// with its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The blobs that must be in the repository: the config and the layers.
+    pub blobs: Vec<Digest>,
+    /// The manifests that must be in the repository.
+    pub manifests: Vec<Digest>,
+    /// The manifest that this one refers to; it need not exist.
+    pub subject: Option<Digest>,
+    /// What kind of artifact it is: its own word, else its config's type.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Manifest {
+    /// Reads a manifest that was pushed with this media type, or without one;
+    /// gives back the media type that it has with what it says.
+    ///
+    /// # Errors
+    /// `MANIFEST_INVALID` where the bytes aren't what the media type says,
+    /// `DIGEST_INVALID` where a digest in them is malformed.
+    pub fn parse(
+        content_type: Option<&str>,
+        bytes: &[u8],
+    ) -> Result<(String, Self), RegistryError> {
+        let content_type =
+            match content_type {
+                None => None,
+                Some(text) => Some(media::essence(text).ok_or_else(|| {
+                    invalid(format!("the Content-Type `{text}` is no media type"))
+                })?),
+            };
+        let known = content_type.as_deref().map(media::kind);
+        let raw = match serde_json::from_slice::<Raw>(bytes) {
+            Ok(raw) => raw,
+            // A type that the registry doesn't know may be anything at all.
+            Err(_) if known == Some(Kind::Other) => {
+                return Ok((content_type.unwrap_or_default(), Self::default()));
+            }
+            Err(error) => return Err(invalid(format!("the manifest can't be read: {error}"))),
+        };
+        let media_type = match (content_type, &raw.media_type) {
+            (Some(header), Some(field)) if header != *field => {
+                return Err(invalid(format!(
+                    "the Content-Type is {header}, but the manifest's mediaType is {field}"
+                )));
+            }
+            (Some(header), _) => header,
+            (None, Some(field)) => media::essence(field)
+                .ok_or_else(|| invalid(format!("the mediaType `{field}` is no media type")))?,
+            (None, None) => {
+                return Err(invalid("the manifest has neither a Content-Type nor a mediaType"));
+            }
+        };
+        if matches!(media_type.as_str(), media::DOCKER_SCHEMA_1 | media::DOCKER_SCHEMA_1_SIGNED) {
+            return Err(invalid("Docker schema 1 manifests are not supported; push schema 2"));
+        }
+        let manifest = raw.into_manifest(media::kind(&media_type))?;
+        Ok((media_type, manifest))
+    }
+}
+
+/// The fields of image manifests and indexes that matter here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    schema_version: Option<serde_json::Value>,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<RawDescriptor>,
+    layers: Option<Vec<RawDescriptor>>,
+    manifests: Option<Vec<RawDescriptor>>,
+    subject: Option<RawDescriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDescriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+}
+
+impl RawDescriptor {
+    fn digest(&self) -> Result<Digest, RegistryError> {
+        self.digest.parse().map_err(|error: crate::digest::DigestError| {
+            RegistryError::new(
+                ErrorCode::DigestInvalid,
+                format!("the manifest names the digest `{}`: {error}", self.digest),
+            )
+        })
+    }
+
+    /// Whether the content has to be in the repository.
+    fn is_here(&self) -> bool {
+        media::is_distributed(&self.media_type)
+            && self.urls.as_ref().is_none_or(std::vec::Vec::is_empty)
+    }
+}
+
+impl Raw {
+    fn into_manifest(self, kind: Kind) -> Result<Manifest, RegistryError> {
+        let version_2 = self.schema_version.as_ref().and_then(serde_json::Value::as_u64) == Some(2);
+        if kind != Kind::Other && !version_2 {
+            return Err(invalid("the manifest's schemaVersion must be 2"));
+        }
+        match kind {
+            Kind::Image if self.config.is_none() || self.layers.is_none() => {
+                return Err(invalid("an image manifest has a config and layers"));
+            }
+            Kind::Image if self.manifests.is_some() => {
+                return Err(invalid("an image manifest has no manifests; that is an index"));
+            }
+            Kind::Index if self.manifests.is_none() => {
+                return Err(invalid("an index has manifests"));
+            }
+            Kind::Index if self.config.is_some() || self.layers.is_some() => {
+                return Err(invalid("an index has no config and no layers"));
+            }
+            _ => {}
+        }
+        let blobs = self.config.iter().chain(self.layers.iter().flatten());
+        let manifests = self.manifests.iter().flatten();
+        let subject = self.subject.as_ref().map(RawDescriptor::digest).transpose()?;
+        let blobs = here(blobs)?;
+        let manifests = here(manifests)?;
+        let artifact_type = self.artifact_type.filter(|text| !text.is_empty()).or_else(|| {
+            self.config.map(|config| config.media_type).filter(|text| !text.is_empty())
+        });
+        Ok(Manifest { blobs, manifests, subject, artifact_type, annotations: self.annotations })
+    }
+}
+
+/// The digests of those that must be in the repository, each once.
+fn here<'a>(
+    descriptors: impl Iterator<Item = &'a RawDescriptor>,
+) -> Result<Vec<Digest>, RegistryError> {
+    let mut digests = Vec::new();
+    for descriptor in descriptors {
+        let digest = descriptor.digest()?;
+        if descriptor.is_here() {
+            digests.push(digest);
+        }
+    }
+    digests.sort();
+    digests.dedup();
+    Ok(digests)
+}
+
+fn invalid(message: impl Into<String>) -> RegistryError {
+    RegistryError::new(ErrorCode::ManifestInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(extra: &str) -> String {
+        let digest = Digest::sha256(b"");
+        format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"a/config","digest":"{digest}","size":0}},"layers":[{{"mediaType":"a/b","digest":"{digest}","size":0}}]{extra}}}"#
+        )
+    }
+
+    #[test]
+    fn an_image_names_its_blobs_once() {
+        let (media_type, manifest) =
+            Manifest::parse(Some(media::OCI_MANIFEST), image("").as_bytes()).unwrap();
+        assert_eq!(media_type, media::OCI_MANIFEST);
+        assert_eq!(manifest.blobs, [Digest::sha256(b"")]);
+        assert_eq!(manifest.artifact_type.unwrap(), "a/config");
+    }
+
+    #[test]
+    fn the_media_type_may_stand_in_the_manifest_alone_but_not_twice_and_different() {
+        let field = format!(r#","mediaType":"{}""#, media::DOCKER_MANIFEST);
+        let (media_type, _) = Manifest::parse(None, image(&field).as_bytes()).unwrap();
+        assert_eq!(media_type, media::DOCKER_MANIFEST);
+        for content_type in [Some(media::OCI_MANIFEST), Some("nonsense")] {
+            let error = Manifest::parse(content_type, image(&field).as_bytes()).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::ManifestInvalid);
+        }
+        assert!(Manifest::parse(None, image("").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn layers_that_live_elsewhere_are_not_asked_for() {
+        let digest = Digest::sha256(b"x");
+        let text = format!(
+            r#"{{"schemaVersion":2,"config":{{"digest":"{digest}"}},"layers":[
+            {{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{0}"}},
+            {{"mediaType":"a/b","digest":"{0}","urls":["https://example.com/x"]}}]}}"#,
+            Digest::sha256(b"y")
+        );
+        let (_, manifest) = Manifest::parse(Some(media::OCI_MANIFEST), text.as_bytes()).unwrap();
+        assert_eq!(manifest.blobs, [digest]);
+    }
+
+    #[test]
+    fn unknown_types_are_kept_as_they_are() {
+        let (media_type, manifest) = Manifest::parse(Some("a/x"), b"\xff not json").unwrap();
+        assert_eq!((media_type.as_str(), manifest), ("a/x", Manifest::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let index = |text: &str| Manifest::parse(Some(media::OCI_INDEX), text.as_bytes());
+        for text in
+            ["", "[]", "{}", r#"{"schemaVersion":2}"#, r#"{"schemaVersion":1,"manifests":[]}"#]
+        {
+            assert_eq!(index(text).unwrap_err().code(), ErrorCode::ManifestInvalid, "{text}");
+        }
+        let error = index(r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:../x"}]}"#);
+        assert_eq!(error.unwrap_err().code(), ErrorCode::DigestInvalid);
+        assert!(index(&image("")).is_err());
+    }
+}

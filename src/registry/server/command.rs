@@ -1,0 +1,71 @@
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::{Server, ServerError, logging, stop_signal};
+use crate::registry::settings::{Flags, Settings, Variables};
+
+/// The exit code for wrong arguments and settings, as clap has it.
+const USAGE: u8 = 2;
+
+/// The whole command `warren-registry`: arguments in, exit code out.
+pub fn run<I>(arguments: I) -> ExitCode
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let flags = match Flags::parse_line(arguments) {
+        Ok(flags) => flags,
+        Err(error) => {
+            // Help and version are no errors; clap knows the stream of each.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match obey(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if error.is_usage() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn obey(flags: &Flags) -> Result<(), ServerError> {
+    let settings = Settings::resolve(flags, &Variables::process())?;
+    if flags.print_config {
+        return say(&settings.print(flags.output));
+    }
+    logging::start(&settings);
+    if flags.dry_run {
+        Server::check(&settings)?;
+        return say("the settings are valid; nothing was started (--dry-run)\n");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| ServerError::System { step: "start the runtime", source })?;
+    let served = runtime.block_on(serve(settings));
+    // What still reads or writes a file in a thread has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+async fn serve(settings: Settings) -> Result<(), ServerError> {
+    let stop = stop_signal()?;
+    tracing::info!(
+        version = env!("WARREN_VERSION"),
+        data_dir = %settings.data_dir.value.display(),
+        environment = settings.environment.value,
+        "starting"
+    );
+    Server::bind(settings).await?.run(stop).await;
+    Ok(())
+}
+
+/// Writes data to stdout.
+fn say(text: &str) -> Result<(), ServerError> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|source| ServerError::System { step: "write to stdout", source })
+}

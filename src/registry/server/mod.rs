@@ -1,0 +1,272 @@
+//! The running server: listeners, TLS, the application, and a stop that lets
+//! requests finish. [`Server`] is what a program embeds, [`run`] is the whole
+//! command line.
+
+mod app;
+mod command;
+mod connection;
+mod error;
+mod listen;
+mod logging;
+mod request_log;
+mod signals;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod users;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use command::run;
+use connection::Serving;
+pub use error::{ServerError, TlsError};
+pub use signals::stop_signal;
+pub use tls::{TlsSwitch, load as load_tls};
+
+use super::auth::Authenticator;
+use super::http::authenticate::Gate;
+use super::http::base_url::Connection;
+use super::service::Registry;
+use super::settings::{Settings, Tls};
+use super::store::{FsStore, Store};
+use crate::fs;
+
+/// A server that listens already and serves when it [runs](Server::run).
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    serving: Serving,
+    /// Runs beside the connections for as long as the server does.
+    housekeeping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    settings: Settings,
+}
+
+/// What is read before anything is opened or listened to.
+struct Prepared {
+    authenticator: Authenticator,
+    tls: Option<TlsSwitch>,
+}
+
+impl Prepared {
+    fn new(settings: &Settings) -> Result<Self, ServerError> {
+        let users = users::load(settings)?;
+        let tls = load_tls_of(settings)?;
+        prepare_data_dir(settings)?;
+        warn(settings, users.is_empty());
+        let authenticator = Authenticator::new(users, &settings.data_dir.value)?;
+        Ok(Self { authenticator, tls })
+    }
+}
+
+/// A connection on its way from a listener to its task.
+struct Accepted {
+    stream: TcpStream,
+    connection: Connection,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Server {
+    /// Makes the data folder, opens the store in it, reads users, keys and
+    /// certificates, and listens.
+    ///
+    /// # Errors
+    /// [`ServerError`], which names what can't be used, where the setting
+    /// comes from, and the way out.
+    pub async fn bind(settings: Settings) -> Result<Self, ServerError> {
+        let prepared = Prepared::new(&settings)?;
+        let store = FsStore::open(&settings.data_dir.value)?;
+        Self::assemble(settings, prepared, store).await
+    }
+
+    /// The same over another store. The data folder still holds the token key.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn bind_with<S: Store>(settings: Settings, store: S) -> Result<Self, ServerError> {
+        let prepared = Prepared::new(&settings)?;
+        Self::assemble(settings, prepared, store).await
+    }
+
+    async fn assemble<S: Store>(
+        settings: Settings,
+        prepared: Prepared,
+        store: S,
+    ) -> Result<Self, ServerError> {
+        let Prepared { authenticator, tls } = prepared;
+        let gate = Gate { authenticator, hostname: settings.hostnames.value.first().cloned() };
+        let mut registry = Registry::new(store);
+        registry.limits.manifest_bytes =
+            usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
+        let registry = Arc::new(registry);
+        let app = app::app(Arc::clone(&registry), Arc::new(gate));
+        let listeners = listen::listen(&settings.bind).await?;
+        let serving = Serving { app, tls, stopping: CancellationToken::new() };
+        let housekeeping = Box::pin(async move { registry.sweep_uploads().await });
+        Ok(Self { listeners, serving, housekeeping, settings })
+    }
+
+    /// Checks what [`Server::bind`] would use without making or listening to
+    /// anything.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn check(settings: &Settings) -> Result<(), ServerError> {
+        let users = users::load(settings)?;
+        load_tls_of(settings)?;
+        warn(settings, users.is_empty());
+        let data_dir = &settings.data_dir.value;
+        match data_dir.ancestors().find(|folder| folder.exists()) {
+            Some(folder) => fs::probe_writable(folder).map_err(|error| unusable(settings, &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The addresses that are listened on; a port that was asked for as 0 has
+    /// its number.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// What the server runs with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Serves until `stop` is ready. Then nothing new is accepted, idle
+    /// connections close, and requests in flight get the settings' stop
+    /// timeout to finish.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listeners, serving, housekeeping, settings } = self;
+        let scheme = if serving.tls.is_some() { "https" } else { "http" };
+        let serving = Arc::new(serving);
+        let graceful = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(settings.max_connections.value));
+        let (sender, mut accepted) = mpsc::channel(1);
+        let mut background = JoinSet::new();
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, scheme, "listening");
+            }
+            let tls = serving.tls.is_some();
+            background.spawn(accept(listener, tls, Arc::clone(&permits), sender.clone()));
+        }
+        background.spawn(housekeeping);
+        drop(sender);
+
+        let mut connections = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(Accepted { stream, connection, permit }) = accepted.recv() => {
+                    let serving = Arc::clone(&serving);
+                    let watcher = graceful.watcher();
+                    connections.spawn(async move {
+                        serving.serve(stream, connection, watcher).await;
+                        drop(permit);
+                    });
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+
+        drop(accepted);
+        background.shutdown().await;
+        serving.stopping.cancel();
+        let timeout = settings.stop_timeout.value;
+        tracing::info!(seconds = timeout.as_secs(), "stopping; requests in flight may finish");
+        if tokio::time::timeout(timeout, graceful.shutdown()).await.is_err() {
+            while connections.try_join_next().is_some() {}
+            tracing::warn!(connections = connections.len(), "cut off what did not finish in time");
+        }
+        connections.shutdown().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Takes connections from one listener for ever. One that no permit is free
+/// for waits, and with it those behind it, in the system's queue.
+async fn accept(
+    listener: TcpListener,
+    tls: bool,
+    permits: Arc<Semaphore>,
+    accepted: mpsc::Sender<Accepted>,
+) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(taken) => taken,
+            Err(error) => {
+                // A client that left again is nothing; a lack of descriptors
+                // passes when connections end.
+                if !is_client_s(&error) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Ok(local) = stream.local_addr() else { continue };
+        let connection = Connection { tls, local, peer };
+        if accepted.send(Accepted { stream, connection, permit }).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn is_client_s(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn load_tls_of(settings: &Settings) -> Result<Option<TlsSwitch>, ServerError> {
+    match &settings.tls.value {
+        Tls::Off => Ok(None),
+        Tls::On { certificate, key } => {
+            Ok(Some(TlsSwitch::new(load_tls(certificate, key, &settings.tls.origin)?)))
+        }
+    }
+}
+
+/// Makes the data folder where it is not there; Trow would end here.
+fn prepare_data_dir(settings: &Settings) -> Result<(), ServerError> {
+    let data_dir: &Path = &settings.data_dir.value;
+    fs::create_dir_all(data_dir)
+        .and_then(|()| fs::probe_writable(data_dir))
+        .map_err(|error| unusable(settings, &error))
+}
+
+fn unusable(settings: &Settings, error: &fs::FsError) -> ServerError {
+    ServerError::DataDir {
+        path: settings.data_dir.value.clone(),
+        origin: settings.data_dir.origin.clone(),
+        problem: error.source.to_string(),
+    }
+}
+
+/// Says once at the start what the operator should know.
+fn warn(settings: &Settings, open: bool) {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let unserved = settings.unserved();
+    if !unserved.is_empty() {
+        tracing::warn!("accepted, not served by this version: {}", unserved.join("; "));
+    }
+    if open {
+        tracing::warn!(
+            "no user is configured: everyone who reaches this registry may read, write and delete; set one with --user and --password, or --htpasswd"
+        );
+    }
+}

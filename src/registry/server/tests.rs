@@ -1,0 +1,110 @@
+//! How a server ends, over an application whose requests last as long as the
+//! test wants.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::put;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::super::settings::{Flags, Settings, Variables};
+use super::Server;
+use super::connection::Serving;
+
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+async fn start(arguments: &[&str]) -> Running {
+    let flags = Flags::parse_line([&["warren-registry"], arguments].concat()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/", put(|body: Bytes| async { body }));
+    let server = Server {
+        listeners: vec![listener],
+        serving: Serving { app, tls: None, stopping: CancellationToken::new() },
+        housekeeping: Box::pin(std::future::pending()),
+        settings: Settings::resolve(&flags, &Variables::these(&[])).unwrap(),
+    };
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+    Running { address, stop, task }
+}
+
+/// A request whose body is still to come.
+async fn begin(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "PUT / HTTP/1.1\r\nhost: r\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut rest).await;
+    String::from_utf8(rest).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_a_request_finish_and_takes_no_new_ones() {
+    // Less than a silent client would get without a stop.
+    let server = start(&["--stop-timeout", "20"]).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut idle = begin(server.address).await;
+    idle.write_all(b"ab").await.unwrap();
+    let mut status = [0; 12];
+    idle.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    let mut busy = begin(server.address).await;
+
+    server.stop.send(()).unwrap();
+    assert!(rest(&mut idle).await.ends_with("ab"), "what is kept alive is closed");
+    assert_eq!(rest(&mut silent).await, "", "who said nothing is not waited for");
+    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(!server.task.is_finished());
+
+    busy.write_all(b"cd").await.unwrap();
+    let answer = rest(&mut busy).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("cd"), "{answer}");
+    server.task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_ever() {
+    let server = start(&["--stop-timeout", "0"]).await;
+    let mut busy = begin(server.address).await;
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    assert_eq!(rest(&mut busy).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let server = start(&["--max-connections", "1"]).await;
+    let first = begin(server.address).await;
+    let address = server.address;
+    let second = tokio::spawn(async move {
+        let mut second = begin(address).await;
+        second.write_all(b"ef").await.unwrap();
+        let mut status = [0; 12];
+        second.read_exact(&mut status).await.unwrap();
+        status
+    });
+    tokio::task::yield_now().await;
+    assert!(!second.is_finished());
+    drop(first);
+    assert_eq!(&second.await.unwrap(), b"HTTP/1.1 200");
+}

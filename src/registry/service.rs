@@ -1,0 +1,59 @@
+//! The registry as its handlers see it: a store and the limits around it.
+
+use std::time::Duration;
+
+use super::store::Store;
+
+/// What an operator can set about the protocol.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest manifest in bytes; a larger one is answered with 413.
+    pub manifest_bytes: usize,
+    /// The most repositories on a page of the catalog; a link leads on.
+    pub catalog_entries: usize,
+    /// How long an upload that nobody touches is kept.
+    pub upload_expiry: Duration,
+    /// How long a request waits for another one to let go of an upload.
+    pub upload_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: 4 * 1024 * 1024,
+            catalog_entries: 10_000,
+            upload_expiry: Duration::from_hours(24),
+            upload_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A store and the limits around it. One per process, shared by all handlers.
+#[derive(Debug)]
+pub struct Registry<S> {
+    /// Where everything is.
+    pub store: S,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+impl<S: Store> Registry<S> {
+    /// A registry over this store with the default limits.
+    pub fn new(store: S) -> Self {
+        Self { store, limits: Limits::default() }
+    }
+
+    /// Sweeps out expired uploads now and then, for ever: to be spawned by the
+    /// server, and dropped when it stops. What goes wrong is logged.
+    pub async fn sweep_uploads(&self) {
+        let every = (self.limits.upload_expiry / 24).max(Duration::from_secs(1));
+        loop {
+            match self.store.upload_sweep(self.limits.upload_expiry).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "swept out expired uploads"),
+                Err(error) => tracing::warn!(%error, "cannot sweep out expired uploads"),
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+}

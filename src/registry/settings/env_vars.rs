@@ -1,0 +1,62 @@
+//! Every environment variable that the registry reads.
+
+/// The environment whose baked defaults are taken; the flag is
+/// `--environment`.
+pub const WARREN_ENVIRONMENT: &str = "WARREN_ENVIRONMENT";
+
+/// Stands in for `--log-level` where nothing else sets it, as in Trow.
+pub const RUST_LOG: &str = "RUST_LOG";
+
+/// The settings that a variable of their own can give: the name of the
+/// setting, and the variable. An empty variable counts as unset.
+pub const SETTINGS: &[(&str, &str)] = &[
+    // Addresses to listen on, comma list.
+    ("bind", "WARREN_REGISTRY_BIND"),
+    // `off`, or `cert,key`.
+    ("tls", "WARREN_REGISTRY_TLS"),
+    // Host names, comma or space list.
+    ("hostname", "WARREN_REGISTRY_HOSTNAME"),
+    // The data folder.
+    ("data-dir", "WARREN_REGISTRY_DATA_DIR"),
+    // The user who may log in.
+    ("user", "WARREN_REGISTRY_USER"),
+    // Their password, or `file://path`.
+    ("password", "WARREN_REGISTRY_PASSWORD"),
+    // The file of several users.
+    ("htpasswd", "WARREN_REGISTRY_HTPASSWD"),
+    // Trow's YAML file.
+    ("config-file", "WARREN_REGISTRY_CONFIG_FILE"),
+    // Origins that browsers may call from, comma list.
+    ("cors", "WARREN_REGISTRY_CORS"),
+    // Largest manifest, in MiB.
+    ("max-manifest-size", "WARREN_REGISTRY_MAX_MANIFEST_SIZE"),
+    // Largest blob, in MiB.
+    ("max-blob-size", "WARREN_REGISTRY_MAX_BLOB_SIZE"),
+    // Levels of the log.
+    ("log-level", "WARREN_REGISTRY_LOG_LEVEL"),
+    // `text` or `json`.
+    ("log-format", "WARREN_REGISTRY_LOG_FORMAT"),
+    // Connections at the same time.
+    ("max-connections", "WARREN_REGISTRY_MAX_CONNECTIONS"),
+    // Seconds for requests in flight at the end.
+    ("stop-timeout", "WARREN_REGISTRY_STOP_TIMEOUT"),
+];
+
+/// The variable of a setting.
+#[must_use]
+pub fn of(setting: &str) -> Option<&'static str> {
+    SETTINGS.iter().find(|(name, _)| *name == setting).map(|(_, variable)| *variable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_follow_one_rule() {
+        for (setting, variable) in SETTINGS {
+            let rule = format!("WARREN_REGISTRY_{}", setting.to_uppercase().replace('-', "_"));
+            assert_eq!(*variable, rule);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::registry::auth::Secret;
+
+/// Where a password is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// Given as it is.
+    Value(Secret),
+    /// In a file, whose one trailing newline does not count.
+    File(PathBuf),
+}
+
+impl PasswordSource {
+    /// Reads `file://path`, or takes the text as the password.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.strip_prefix("file://") {
+            Some(path) => Self::File(path.into()),
+            None => Self::Value(Secret::new(text)),
+        }
+    }
+}
+
+/// Never the password.
+impl fmt::Display for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("(set)"),
+            Self::File(path) => write!(f, "(set) by file://{}", path.display()),
+        }
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The name as the flag takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Rules for images, from the flags of Trow 0.2 to 0.5.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validation {
+    /// Images that begin so come in.
+    pub allow_prefixes: Vec<String>,
+    /// These images come in.
+    pub allow_images: Vec<String>,
+    /// Images of this registry that begin so don't.
+    pub deny_local_prefixes: Vec<String>,
+    /// These images of this registry don't.
+    pub deny_local_images: Vec<String>,
+}
+
+/// Splits a list at commas and white space.
+#[must_use]
+pub fn list(text: &str) -> Vec<String> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,282 @@
+//! The file system calls of the store, each of which a test can make fail.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::fs::{self as files, At as _, FsError};
+use crate::registry::store::UploadId;
+
+/// A step of the store that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Making a folder.
+    MakeFolder,
+    /// Creating a file.
+    Create,
+    /// Writing to a file.
+    Write,
+    /// Making the content of a file durable.
+    Sync,
+    /// Moving a file to its place.
+    Rename,
+    /// Making the entries of a folder durable.
+    SyncFolder,
+    /// Removing a file or a folder.
+    Remove,
+    /// Opening or reading a file.
+    Read,
+}
+
+/// Asked before each step of the store; what it answers is what the store
+/// gets in place of the system's answer. For tests.
+pub trait Faults: Send + Sync {
+    /// Whether the step may happen.
+    ///
+    /// # Errors
+    /// The error that the step shall end with.
+    fn before(&self, step: Step, path: &Path) -> io::Result<()>;
+}
+
+/// The file system below a data folder.
+pub(super) struct Disk {
+    temporary: PathBuf,
+    faults: Option<Arc<dyn Faults>>,
+    /// Held for writing while folders are made, so that whoever sees a folder
+    /// can wait until it is durable.
+    making: RwLock<()>,
+}
+
+impl Disk {
+    pub(super) fn new(temporary: PathBuf, faults: Option<Arc<dyn Faults>>) -> Self {
+        Self { temporary, faults, making: RwLock::new(()) }
+    }
+
+    fn ask(&self, step: Step, path: &Path) -> Result<(), FsError> {
+        match &self.faults {
+            None => Ok(()),
+            Some(faults) => faults.before(step, path).at("touch", path),
+        }
+    }
+
+    /// A path for a file that is not in its place yet.
+    pub(super) fn temporary(&self) -> Result<PathBuf, FsError> {
+        let id = UploadId::random().at("draw a random name in", &self.temporary)?;
+        Ok(self.temporary.join(id.as_str()))
+    }
+
+    pub(super) fn create(&self, path: &Path) -> Result<File, FsError> {
+        self.ask(Step::Create, path)?;
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).at("create", path)
+    }
+
+    /// Opens a file to read; `None` where there is none.
+    pub(super) fn open(&self, path: &Path) -> Result<Option<File>, FsError> {
+        self.ask(Step::Read, path)?;
+        there(File::open(path)).at("open", path)
+    }
+
+    /// Opens a file to go on writing it; `None` where there is none.
+    pub(super) fn open_to_write(&self, path: &Path) -> Result<Option<File>, FsError> {
+        self.ask(Step::Read, path)?;
+        there(OpenOptions::new().read(true).write(true).open(path)).at("open", path)
+    }
+
+    /// Takes the lock that a file stands for, making the file if need be, and
+    /// waits for whoever holds it. Dropping the file gives the lock back.
+    pub(super) fn lock(&self, path: &Path) -> Result<File, FsError> {
+        self.ask(Step::Create, path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .at("create", path)?;
+        file.lock().at("lock", path)?;
+        Ok(file)
+    }
+
+    /// The length of a file; `None` where there is none.
+    pub(super) fn size(&self, path: &Path) -> Result<Option<u64>, FsError> {
+        self.ask(Step::Read, path)?;
+        let metadata = there(fs::metadata(path)).at("look at", path)?;
+        Ok(metadata.map(|metadata| metadata.len()))
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> Result<bool, FsError> {
+        Ok(self.size(path)?.is_some())
+    }
+
+    /// Reads a whole file; `None` where there is none.
+    pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+        self.ask(Step::Read, path)?;
+        files::read_if_there(path)
+    }
+
+    /// The entries of a folder, sorted; none where there is no folder.
+    pub(super) fn list(&self, path: &Path) -> Result<Vec<PathBuf>, FsError> {
+        self.ask(Step::Read, path)?;
+        match files::list(path) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(Vec::new())
+            }
+            listed => listed,
+        }
+    }
+
+    /// Writes all of these chunks with as few calls as the system allows.
+    pub(super) fn write(
+        &self,
+        mut file: &File,
+        path: &Path,
+        chunks: &[&[u8]],
+    ) -> Result<(), FsError> {
+        self.ask(Step::Write, path)?;
+        let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+        let mut left = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match file.write_vectored(left) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)).at("write", path),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).at("write", path),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync(&self, file: &File, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::Sync, path)?;
+        file.sync_all().at("sync", path)
+    }
+
+    /// Puts a file that is durable itself to its place, durably, making the
+    /// folders on the way. What was there before is replaced in one step.
+    pub(super) fn place(&self, from: &Path, to: &Path) -> Result<(), FsError> {
+        let folder = to.parent().unwrap_or(Path::new("."));
+        self.make_folder(folder)?;
+        self.ask(Step::Rename, to)?;
+        fs::rename(from, to).at("rename into place", to)?;
+        self.sync_folder(folder)
+    }
+
+    /// Writes a small file so that a reader or a crash sees the old content or
+    /// the new, and returns when the new one is durable.
+    pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+        let temporary = Temporary(self.temporary()?);
+        let file = self.create(&temporary.0)?;
+        self.write(&file, &temporary.0, &[bytes])?;
+        self.sync(&file, &temporary.0)?;
+        self.place(&temporary.0, path)
+    }
+
+    /// Writes a small file that nothing is lost with: whole or not at all for
+    /// readers, whatever the system made of it after a loss of power.
+    pub(super) fn put_for_now(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+        let temporary = Temporary(self.temporary()?);
+        let file = self.create(&temporary.0)?;
+        self.write(&file, &temporary.0, &[bytes])?;
+        self.ask(Step::Rename, path)?;
+        fs::rename(&temporary.0, path).at("rename into place", path)
+    }
+
+    /// Makes a folder and those above it, durably. A folder that is there was
+    /// made durable by whoever made it, or will be before this returns.
+    pub(super) fn make_folder(&self, path: &Path) -> Result<(), FsError> {
+        if path.is_dir() {
+            drop(self.making.read().unwrap_or_else(PoisonError::into_inner));
+            return Ok(());
+        }
+        let _alone = self.making.write().unwrap_or_else(PoisonError::into_inner);
+        self.make_folder_alone(path)
+    }
+
+    /// Makes a folder in one that is there, not durably.
+    pub(super) fn make_folder_for_now(&self, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::MakeFolder, path)?;
+        fs::create_dir(path).at("create the folder", path)
+    }
+
+    fn make_folder_alone(&self, path: &Path) -> Result<(), FsError> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        self.ask(Step::MakeFolder, path)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match parent {
+                None => return Err(error).at("create the folder", path),
+                Some(parent) => {
+                    self.make_folder_alone(parent)?;
+                    fs::create_dir(path).at("create the folder", path)?;
+                }
+            },
+            made => made.at("create the folder", path)?,
+        }
+        self.sync_folder(parent.unwrap_or(Path::new(".")))
+    }
+
+    pub(super) fn sync_folder(&self, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::SyncFolder, path)?;
+        files::sync_dir(path)
+    }
+
+    /// Removes a file durably; `false` where there was none.
+    pub(super) fn remove(&self, path: &Path) -> Result<bool, FsError> {
+        if !self.exists(path)? {
+            return Ok(false);
+        }
+        self.ask(Step::Remove, path)?;
+        files::remove_if_there(path)?;
+        self.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(true)
+    }
+
+    /// How long ago a file was last written to; `None` where there is none.
+    /// A clock that went back makes it zero.
+    pub(super) fn age(&self, path: &Path) -> Result<Option<Duration>, FsError> {
+        self.ask(Step::Read, path)?;
+        let metadata = there(fs::metadata(path)).at("look at", path)?;
+        let modified = metadata.map(|metadata| metadata.modified().at("look at", path));
+        Ok(modified.transpose()?.map(|time| time.elapsed().unwrap_or_default()))
+    }
+
+    /// Removes a file or a folder with all that is in it, not durably.
+    pub(super) fn discard(&self, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::Remove, path)?;
+        if path.is_dir() {
+            files::remove_dir_all_if_there(path)
+        } else {
+            files::remove_if_there(path)
+        }
+    }
+}
+
+/// A file that is removed when this goes out of scope; once it was renamed
+/// there is nothing left to remove.
+pub(super) struct Temporary(pub(super) PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = files::remove_if_there(&self.0);
+    }
+}
+
+/// Turns "not found" into `None`. A file where a folder should be is the same.
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

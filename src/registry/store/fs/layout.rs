@@ -1,0 +1,113 @@
+//! Where each thing is below the data folder.
+//!
+//! ```text
+//! layout                                      which layout this is
+//! blobs/<algorithm>/<2 hex>/<hex>             content, manifests included
+//! repositories/<name>/_blobs/<algorithm>/<hex>       the blob's length: the repository holds it
+//! repositories/<name>/_manifests/<algorithm>/<hex>   the manifest's media type
+//! repositories/<name>/_tags/<tag>                    a digest
+//! repositories/<name>/_referrers/<algorithm>/<hex of the subject>/<algorithm>-<hex>
+//! repositories/<name>/_lock                          held while tags or manifests change
+//! uploads/<id>/{state,data,hash}              an upload under way
+//! tmp/<random>                                not in its place yet
+//! ```
+//!
+//! Nothing collides: no component of a repository name starts with `_`.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::registry::name::RepositoryName;
+use crate::registry::reference::Tag;
+use crate::registry::store::UploadId;
+
+/// The paths below one data folder.
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(super) fn version(&self) -> PathBuf {
+        self.root.join("layout")
+    }
+
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(super) fn repositories(&self) -> PathBuf {
+        self.root.join("repositories")
+    }
+
+    pub(super) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let shard = hex.get(..2).unwrap_or(hex);
+        self.blobs().join(digest.algorithm().name()).join(shard).join(hex)
+    }
+
+    pub(super) fn repository(&self, name: &RepositoryName) -> PathBuf {
+        self.repositories().join(name.as_str())
+    }
+
+    pub(super) fn blob_links(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_blobs")
+    }
+
+    pub(super) fn blob_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
+        by_digest(self.blob_links(name), digest)
+    }
+
+    pub(super) fn manifests(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_manifests")
+    }
+
+    pub(super) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
+        by_digest(self.manifests(name), digest)
+    }
+
+    pub(super) fn tags(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_tags")
+    }
+
+    pub(super) fn tag(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
+        self.tags(name).join(tag.as_str())
+    }
+
+    pub(super) fn lock(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_lock")
+    }
+
+    pub(super) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> PathBuf {
+        by_digest(self.repository(name).join("_referrers"), subject)
+    }
+
+    pub(super) fn referrer(
+        &self,
+        name: &RepositoryName,
+        subject: &Digest,
+        digest: &Digest,
+    ) -> PathBuf {
+        let file = format!("{}-{}", digest.algorithm(), digest.hex());
+        self.referrers(name, subject).join(file)
+    }
+
+    pub(super) fn upload(&self, id: &UploadId) -> PathBuf {
+        self.uploads().join(id.as_str())
+    }
+}
+
+fn by_digest(folder: PathBuf, digest: &Digest) -> PathBuf {
+    folder.join(digest.algorithm().name()).join(digest.hex())
+}

@@ -1,0 +1,110 @@
+//! Manifests and who refers to whom.
+
+use super::Inner;
+use crate::digest::Digest;
+use crate::registry::manifest::{Descriptor, Manifest};
+use crate::registry::name::RepositoryName;
+use crate::registry::store::{Referral, StoreError, StoredManifest};
+
+impl Inner {
+    pub(super) fn manifest_exists(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        Ok(self.disk.exists(&self.layout.manifest(repository, digest))?
+            && self.disk.exists(&self.layout.blob(digest))?)
+    }
+
+    /// A manifest of this repository, its digest checked again: that costs
+    /// little for so few bytes.
+    pub(super) fn manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, StoreError> {
+        let damaged =
+            |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
+        let link = self.disk.read(&self.layout.manifest(repository, digest))?;
+        let Some(link) = link else { return Ok(None) };
+        let media_type =
+            String::from_utf8(link).map_err(|_| damaged("its media type is not UTF-8"))?;
+        let path = self.layout.blob(digest);
+        let bytes = self.disk.read(&path)?.ok_or_else(|| damaged("its file is missing"))?;
+        if Digest::of(digest.algorithm(), &bytes) != *digest {
+            return Err(damaged("its file has other content"));
+        }
+        Ok(Some(StoredManifest { digest: digest.clone(), media_type, bytes: bytes.into() }))
+    }
+
+    /// The bytes come first, then who it refers to, then the link that shows
+    /// the manifest: whoever sees it sees all of it.
+    pub(super) fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &StoredManifest,
+        referral: Option<&Referral>,
+    ) -> Result<(), StoreError> {
+        let digest = &manifest.digest;
+        let blob = self.layout.blob(digest);
+        self.disk.make_folder(&self.layout.repository(repository))?;
+        let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        let link = self.layout.manifest(repository, digest);
+        if self.disk.read(&link)?.as_deref() == Some(manifest.media_type.as_bytes())
+            && self.disk.read(&blob)?.as_deref() == Some(&*manifest.bytes)
+        {
+            return Ok(());
+        }
+        self.disk.put(&blob, &manifest.bytes)?;
+        if let Some(Referral { subject, descriptor }) = referral {
+            let path = self.layout.referrer(repository, subject, digest);
+            let text = serde_json::to_vec(descriptor).unwrap_or_default();
+            self.disk.put(&path, &text)?;
+        }
+        Ok(self.disk.put(&link, manifest.media_type.as_bytes())?)
+    }
+
+    /// The tags go first, then who it refers to, then the manifest: a crash in
+    /// between leaves a manifest that can be deleted again.
+    pub(super) fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let link = self.layout.manifest(repository, digest);
+        if !self.disk.exists(&link)? {
+            return Ok(false);
+        }
+        let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        for path in self.disk.list(&self.layout.tags(repository))? {
+            if self.tag(&path)?.as_ref() == Some(digest) {
+                self.disk.remove(&path)?;
+            }
+        }
+        if let Ok(Some(manifest)) = self.manifest(repository, digest)
+            && let Ok((_, Manifest { subject: Some(subject), .. })) =
+                Manifest::parse(Some(&manifest.media_type), &manifest.bytes)
+        {
+            self.disk.remove(&self.layout.referrer(repository, &subject, digest))?;
+        }
+        Ok(self.disk.remove(&link)?)
+    }
+
+    /// Only those whose manifest is there: a crash may leave an entry without.
+    pub(super) fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, StoreError> {
+        let mut descriptors = Vec::new();
+        for path in self.disk.list(&self.layout.referrers(repository, subject))? {
+            let Some(text) = self.disk.read(&path)? else { continue };
+            let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&text) else { continue };
+            let Ok(digest) = descriptor.digest.parse() else { continue };
+            if self.manifest_exists(repository, &digest)? {
+                descriptors.push(descriptor);
+            }
+        }
+        Ok(descriptors)
+    }
+}

@@ -1,0 +1,327 @@
+//! The store on a file system: the truth is files, there is no index.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::disk::Disk;
+use self::layout::Layout;
+use self::upload::FsUpload;
+use super::{
+    BlobRead, Expected, Listing, Page, Referral, Store, StoreError, StoredManifest, UploadId,
+    UploadStatus,
+};
+use crate::digest::{Algorithm, Digest};
+use crate::registry::access::{Actions, Permissions};
+use crate::registry::manifest::Descriptor;
+use crate::registry::name::RepositoryName;
+use crate::registry::reference::Tag;
+
+mod blob;
+mod catalog;
+mod disk;
+mod layout;
+mod manifest;
+mod read;
+mod sweep;
+mod tag;
+mod upload;
+
+pub use disk::{Faults, Step};
+
+/// What the `layout` file of a data folder says.
+const LAYOUT: &str = "1";
+
+/// How many repositories are looked at to find one that holds a blob.
+const HOLDERS_LOOKED_AT: usize = 1000;
+
+/// A store in a folder of a file system that has atomic renames. No call
+/// blocks an async thread, and no read waits for a write.
+#[derive(Clone)]
+pub struct FsStore {
+    inner: Arc<Inner>,
+}
+
+/// What the blocking half works with.
+struct Inner {
+    disk: Disk,
+    layout: Layout,
+}
+
+impl FsStore {
+    /// Opens the store in this folder, making it if it isn't there, without
+    /// looking through what it holds. Blocks for a few system calls.
+    ///
+    /// # Errors
+    /// Where the folder can't be made or written to, or holds a layout of
+    /// another version.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, None)
+    }
+
+    /// The same, asking before each step. For tests.
+    ///
+    /// # Errors
+    /// As [`FsStore::open`].
+    pub fn open_with(root: &Path, faults: Option<Arc<dyn Faults>>) -> Result<Self, StoreError> {
+        let layout = Layout::new(root);
+        let disk = Disk::new(layout.temporary(), faults);
+        for folder in [layout.temporary(), layout.uploads(), layout.blobs(), layout.repositories()]
+        {
+            disk.make_folder(&folder)?;
+        }
+        match disk.read(&layout.version())? {
+            None => disk.put(&layout.version(), LAYOUT.as_bytes())?,
+            Some(found) if found == LAYOUT.as_bytes() => {}
+            Some(found) => {
+                let found = String::from_utf8_lossy(&found).into_owned();
+                return Err(StoreError::Layout { path: root.to_owned(), found, known: LAYOUT });
+            }
+        }
+        let store = Self { inner: Arc::new(Inner { disk, layout }) };
+        store.inner.probe()?;
+        Ok(store)
+    }
+
+    /// Runs file system calls where they may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || work(&inner)).await?
+    }
+}
+
+impl std::fmt::Debug for FsStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FsStore")
+    }
+}
+
+impl Inner {
+    /// Writes a block and takes it away again.
+    fn probe(&self) -> Result<(), StoreError> {
+        let probe = disk::Temporary(self.disk.temporary()?);
+        let file = self.disk.create(&probe.0)?;
+        Ok(self.disk.write(&file, &probe.0, &[&[0; 4096]])?)
+    }
+}
+
+impl Store for FsStore {
+    type Upload = FsUpload;
+
+    async fn blob_size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| inner.blob_size(&repository, &digest)).await
+    }
+
+    async fn blob_read(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<BlobRead>, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| inner.blob_read(&repository, &digest, range)).await
+    }
+
+    async fn blob_mount(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (from, to, digest) = (from.clone(), to.clone(), digest.clone());
+        self.run(move |inner| {
+            let Some(size) = inner.blob_size(&from, &digest)? else { return Ok(false) };
+            inner.link_blob(&to, &digest, size)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn blob_holder(
+        &self,
+        digest: &Digest,
+        caller: &Permissions,
+    ) -> Result<Option<RepositoryName>, StoreError> {
+        let (digest, caller) = (digest.clone(), caller.clone());
+        self.run(move |inner| {
+            if !inner.disk.exists(&inner.layout.blob(&digest))? {
+                return Ok(None);
+            }
+            let holds = |name: &RepositoryName| {
+                caller.allow(name, Actions::PULL)
+                    && matches!(inner.blob_size(name, &digest), Ok(Some(_)))
+            };
+            let root = inner.layout.repositories();
+            Ok(catalog::find(&inner.disk, &root, HOLDERS_LOOKED_AT, &holds)?)
+        })
+        .await
+    }
+
+    async fn blob_delete(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| {
+            Ok(inner.disk.remove(&inner.layout.blob_link(&repository, &digest))?)
+        })
+        .await
+    }
+
+    async fn upload_create(
+        &self,
+        repository: &RepositoryName,
+        algorithm: Algorithm,
+    ) -> Result<UploadId, StoreError> {
+        let repository = repository.clone();
+        self.run(move |inner| upload::create(inner, &repository, algorithm)).await
+    }
+
+    async fn upload_once(
+        &self,
+        repository: &RepositoryName,
+        algorithm: Algorithm,
+    ) -> Result<FsUpload, StoreError> {
+        let repository = repository.clone();
+        self.run(move |inner| upload::once(inner, &repository, algorithm)).await
+    }
+
+    async fn upload_status(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+    ) -> Result<Option<UploadStatus>, StoreError> {
+        let (repository, id) = (repository.clone(), id.clone());
+        self.run(move |inner| upload::status(inner, &repository, &id)).await
+    }
+
+    async fn upload_resume(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+    ) -> Result<Option<FsUpload>, StoreError> {
+        let (repository, id) = (repository.clone(), id.clone());
+        self.run(move |inner| upload::resume(inner, &repository, &id)).await
+    }
+
+    async fn upload_cancel(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+    ) -> Result<bool, StoreError> {
+        let (repository, id) = (repository.clone(), id.clone());
+        self.run(move |inner| upload::cancel(inner, &repository, &id)).await
+    }
+
+    async fn upload_sweep(&self, untouched: Duration) -> Result<usize, StoreError> {
+        self.run(move |inner| inner.sweep_uploads(untouched)).await
+    }
+
+    async fn manifest_get(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| inner.manifest(&repository, &digest)).await
+    }
+
+    async fn manifest_exists(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| inner.manifest_exists(&repository, &digest)).await
+    }
+
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &StoredManifest,
+        referral: Option<&Referral>,
+    ) -> Result<(), StoreError> {
+        let (repository, manifest) = (repository.clone(), manifest.clone());
+        let referral = referral.cloned();
+        self.run(move |inner| inner.put_manifest(&repository, &manifest, referral.as_ref())).await
+    }
+
+    async fn manifest_delete(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| inner.delete_manifest(&repository, &digest)).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, StoreError> {
+        let (repository, subject) = (repository.clone(), subject.clone());
+        self.run(move |inner| inner.referrers(&repository, &subject)).await
+    }
+
+    async fn tag_get(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, StoreError> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        self.run(move |inner| inner.tag(&inner.layout.tag(&repository, &tag))).await
+    }
+
+    async fn tag_set(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+        expected: &Expected,
+    ) -> Result<(), StoreError> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        let (digest, expected) = (digest.clone(), expected.clone());
+        self.run(move |inner| inner.set_tag(&repository, &tag, &digest, &expected)).await
+    }
+
+    async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StoreError> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        self.run(move |inner| inner.delete_tag(&repository, &tag)).await
+    }
+
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: &Page,
+    ) -> Result<Option<Listing<Tag>>, StoreError> {
+        let (repository, page) = (repository.clone(), page.clone());
+        self.run(move |inner| inner.tags(&repository, &page)).await
+    }
+
+    async fn repositories(
+        &self,
+        page: &Page,
+        caller: &Permissions,
+    ) -> Result<Listing<RepositoryName>, StoreError> {
+        let (page, caller) = (page.clone(), caller.clone());
+        self.run(move |inner| {
+            Ok(catalog::page(&inner.disk, &inner.layout.repositories(), &page, &caller)?)
+        })
+        .await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.run(|inner| inner.probe()).await
+    }
+}

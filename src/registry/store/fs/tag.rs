@@ -1,0 +1,75 @@
+//! Tags: small files that are replaced in one step.
+
+use std::path::Path;
+
+use super::Inner;
+use crate::digest::Digest;
+use crate::registry::name::RepositoryName;
+use crate::registry::reference::Tag;
+use crate::registry::store::{Expected, Listing, Page, StoreError};
+
+impl Inner {
+    /// What the tag in this file points to.
+    pub(super) fn tag(&self, path: &Path) -> Result<Option<Digest>, StoreError> {
+        let text = self.disk.read(path)?;
+        Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()))
+    }
+
+    pub(super) fn set_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+        expected: &Expected,
+    ) -> Result<(), StoreError> {
+        let missing = || StoreError::NoManifest { digest: digest.clone() };
+        if !self.disk.exists(&self.layout.repository(repository))? {
+            return Err(missing());
+        }
+        let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        if !self.manifest_exists(repository, digest)? {
+            return Err(missing());
+        }
+        let path = self.layout.tag(repository, tag);
+        let now = self.tag(&path)?;
+        match expected {
+            Expected::Absent if now.is_some() => return Err(StoreError::TagMoved),
+            Expected::Digest(expected) if now.as_ref() != Some(expected) => {
+                return Err(StoreError::TagMoved);
+            }
+            _ => {}
+        }
+        if now.as_ref() == Some(digest) {
+            return Ok(());
+        }
+        Ok(self.disk.put(&path, digest.to_string().as_bytes())?)
+    }
+
+    pub(super) fn delete_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<bool, StoreError> {
+        let path = self.layout.tag(repository, tag);
+        if !self.disk.exists(&path)? {
+            return Ok(false);
+        }
+        let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        Ok(self.disk.remove(&path)?)
+    }
+
+    pub(super) fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: &Page,
+    ) -> Result<Option<Listing<Tag>>, StoreError> {
+        let known = self.disk.exists(&self.layout.manifests(repository))?
+            || self.disk.exists(&self.layout.blob_links(repository))?;
+        if !known {
+            return Ok(None);
+        }
+        let paths = self.disk.list(&self.layout.tags(repository))?;
+        let tags = paths.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+        Ok(Some(Listing::pick(tags, page)))
+    }
+}

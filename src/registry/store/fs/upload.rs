@@ -1,0 +1,370 @@
+//! Uploads into files: hashed while they are written, resumable by anyone.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::Inner;
+use super::disk::Temporary;
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::fs::{At as _, FsError};
+use crate::registry::name::RepositoryName;
+use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
+
+/// How much is gathered before it is hashed and written, in bytes. While one
+/// batch is written the next one is gathered, so an upload holds two.
+const BATCH: usize = 512 * 1024;
+
+/// What `uploads/<id>/state` says.
+#[derive(Serialize, Deserialize)]
+struct State {
+    repository: String,
+    algorithm: String,
+}
+
+/// Makes the folder of a new upload. Its state comes last: an upload without
+/// one is none, so whoever sees an upload sees all of it.
+pub(super) fn create(
+    inner: &Inner,
+    repository: &RepositoryName,
+    algorithm: Algorithm,
+) -> Result<UploadId, StoreError> {
+    let uploads = inner.layout.uploads();
+    let id = UploadId::random().at("draw a random name in", &uploads)?;
+    let folder = inner.layout.upload(&id);
+    inner.disk.make_folder_for_now(&folder)?;
+    let state = State { repository: repository.to_string(), algorithm: algorithm.to_string() };
+    let text = serde_json::to_vec(&state).map_err(std::io::Error::from).at("write", &folder)?;
+    let made = inner
+        .disk
+        .create(&folder.join("data"))
+        .and_then(|_| inner.disk.put_for_now(&folder.join("state"), &text));
+    if let Err(error) = made {
+        let _ = inner.disk.discard(&folder);
+        return Err(error.into());
+    }
+    Ok(id)
+}
+
+/// How far an upload of this repository is.
+pub(super) fn status(
+    inner: &Inner,
+    repository: &RepositoryName,
+    id: &UploadId,
+) -> Result<Option<UploadStatus>, StoreError> {
+    let folder = inner.layout.upload(id);
+    let Some(text) = inner.disk.read(&folder.join("state"))? else { return Ok(None) };
+    let Ok(state) = serde_json::from_slice::<State>(&text) else { return Ok(None) };
+    let Ok(algorithm) = state.algorithm.parse() else { return Ok(None) };
+    if state.repository != repository.as_str() {
+        return Ok(None);
+    }
+    let size = inner.disk.size(&folder.join("data"))?;
+    Ok(size.map(|received| UploadStatus { received, algorithm }))
+}
+
+/// Takes up an upload of this repository where nobody else writes to it.
+pub(super) fn resume(
+    inner: &Arc<Inner>,
+    repository: &RepositoryName,
+    id: &UploadId,
+) -> Result<Option<FsUpload>, StoreError> {
+    let Some(status) = status(inner, repository, id)? else { return Ok(None) };
+    let folder = inner.layout.upload(id);
+    let path = folder.join("data");
+    let Some(file) = lock(inner, &path)? else { return Ok(None) };
+    let size = file.metadata().at("look at", &path)?.len();
+    let checkpoint = Checkpoint::read(inner, &folder, status.algorithm)?;
+    let (mut hasher, hashed) = checkpoint
+        .filter(|(_, hashed)| *hashed <= size)
+        .unwrap_or_else(|| (Hasher::new(status.algorithm), 0));
+    hash_rest(&file, &path, &mut hasher, hashed)?;
+    Ok(Some(FsUpload {
+        inner: Arc::clone(inner),
+        repository: repository.clone(),
+        place: Place::Folder(folder),
+        pending: Vec::new(),
+        pending_bytes: 0,
+        received: size,
+        work: Work::Idle(Box::new(Open { file, path, hasher, written: size })),
+    }))
+}
+
+/// Begins an upload that is over with its writer.
+pub(super) fn once(
+    inner: &Arc<Inner>,
+    repository: &RepositoryName,
+    algorithm: Algorithm,
+) -> Result<FsUpload, StoreError> {
+    let path = inner.disk.temporary()?;
+    let file = inner.disk.create(&path)?;
+    Ok(FsUpload {
+        inner: Arc::clone(inner),
+        repository: repository.clone(),
+        place: Place::Once { _file: Temporary(path.clone()) },
+        pending: Vec::new(),
+        pending_bytes: 0,
+        received: 0,
+        work: Work::Idle(Box::new(Open { file, path, hasher: Hasher::new(algorithm), written: 0 })),
+    })
+}
+
+/// Throws an upload of this repository away where nobody writes to it.
+pub(super) fn cancel(
+    inner: &Inner,
+    repository: &RepositoryName,
+    id: &UploadId,
+) -> Result<bool, StoreError> {
+    if status(inner, repository, id)?.is_none() {
+        return Ok(false);
+    }
+    let folder = inner.layout.upload(id);
+    let Some(_alone) = lock(inner, &folder.join("data"))? else { return Ok(false) };
+    inner.disk.discard(&folder)?;
+    Ok(true)
+}
+
+/// Opens the data of an upload for one writer alone, this process's other
+/// requests excluded too; `None` where it is gone.
+pub(super) fn lock(inner: &Inner, data: &Path) -> Result<Option<File>, StoreError> {
+    let Some(file) = inner.disk.open_to_write(data)? else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::UploadBusy),
+        Err(std::fs::TryLockError::Error(error)) => {
+            return Err(FsError { step: "lock", path: data.to_owned(), source: error }.into());
+        }
+    }
+    // Finished, cancelled or swept between the opening and the lock.
+    let here = inner.disk.exists(data)? && file.metadata().at("look at", data)?.nlink() > 0;
+    Ok(here.then_some(file))
+}
+
+/// The writing end of an upload into a file.
+pub struct FsUpload {
+    inner: Arc<Inner>,
+    repository: RepositoryName,
+    place: Place,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    received: u64,
+    work: Work,
+}
+
+/// Where the data is, and what goes when the upload is over.
+enum Place {
+    Folder(PathBuf),
+    Once { _file: Temporary },
+}
+
+/// The file, or the task that has it.
+enum Work {
+    Idle(Box<Open>),
+    Running(JoinHandle<(Box<Open>, Result<(), FsError>)>),
+    Lost,
+}
+
+/// The file of an upload, and the hash of what is in it.
+struct Open {
+    file: File,
+    path: PathBuf,
+    hasher: Hasher,
+    written: u64,
+}
+
+impl FsUpload {
+    /// Waits for the batch that is being written. Where that failed the file
+    /// holds what it held before, and so does the hash.
+    async fn idle(&mut self) -> Result<&mut Box<Open>, StoreError> {
+        if let Work::Running(task) = &mut self.work {
+            let done = task.await;
+            self.work = Work::Lost;
+            let (open, result) = done?;
+            let written = open.written;
+            self.work = Work::Idle(open);
+            if let Err(error) = result {
+                self.pending.clear();
+                self.pending_bytes = 0;
+                self.received = written;
+                return Err(error.into());
+            }
+        }
+        match &mut self.work {
+            Work::Idle(open) => Ok(open),
+            Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
+        }
+    }
+
+    /// Hands what was gathered to a task that hashes and writes it.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.idle().await?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
+            let inner = Arc::clone(&self.inner);
+            self.work = Work::Running(tokio::task::spawn_blocking(move || {
+                let result = open.append(&inner, &batch);
+                (open, result)
+            }));
+        }
+        Ok(())
+    }
+
+    /// The file with all that was taken in.
+    async fn settle(&mut self) -> Result<Box<Open>, StoreError> {
+        self.flush().await?;
+        self.idle().await?;
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Idle(open) => Ok(open),
+            Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
+        }
+    }
+}
+
+impl UploadWriter for FsUpload {
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.received += bytes.len() as u64;
+        self.pending_bytes += bytes.len();
+        if !bytes.is_empty() {
+            self.pending.push(bytes);
+        }
+        if self.pending_bytes >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    async fn pause(mut self) -> Result<u64, StoreError> {
+        let open = self.settle().await?;
+        let written = open.written;
+        if let Place::Folder(folder) = self.place {
+            let inner = self.inner;
+            tokio::task::spawn_blocking(move || Checkpoint::write(&inner, &folder, &open))
+                .await??;
+        }
+        Ok(written)
+    }
+
+    async fn finish(mut self, expected: &Digest) -> Result<u64, StoreError> {
+        let open = self.settle().await?;
+        let expected = expected.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = open.finish(&self.inner, &self.repository, &expected);
+            if let Place::Folder(folder) = &self.place {
+                // Where this fails the sweep does it later.
+                let _ = self.inner.disk.discard(folder);
+            }
+            result
+        })
+        .await?
+    }
+}
+
+impl Open {
+    fn append(&mut self, inner: &Inner, batch: &[Bytes]) -> Result<(), FsError> {
+        let chunks: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
+        if let Err(error) = inner.disk.write(&self.file, &self.path, &chunks) {
+            // A part may have been written. What can't be cut off is hashed
+            // when the upload is taken up again: the file says how far it is.
+            let _ = self.file.set_len(self.written);
+            let _ = self.file.seek(SeekFrom::Start(self.written));
+            return Err(error);
+        }
+        for chunk in chunks {
+            self.hasher.update(chunk);
+            self.written += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The data becomes durable, then the blob, then the repository's link:
+    /// whoever sees one of them can rely on what comes before it.
+    fn finish(
+        self,
+        inner: &Inner,
+        repository: &RepositoryName,
+        expected: &Digest,
+    ) -> Result<u64, StoreError> {
+        let mut hasher = self.hasher;
+        if hasher.algorithm() != expected.algorithm() {
+            hasher = Hasher::new(expected.algorithm());
+            hash_rest(&self.file, &self.path, &mut hasher, 0)?;
+        }
+        let found = hasher.finish();
+        if found != *expected {
+            return Err(StoreError::DigestMismatch { expected: expected.clone(), found });
+        }
+        inner.disk.sync(&self.file, &self.path)?;
+        inner.disk.place(&self.path, &inner.layout.blob(expected))?;
+        inner.link_blob(repository, expected, self.written)?;
+        Ok(self.written)
+    }
+}
+
+/// Hashes a file from `start` to its end and leaves its cursor there.
+fn hash_rest(
+    mut file: &File,
+    path: &Path,
+    hasher: &mut Hasher,
+    start: u64,
+) -> Result<(), StoreError> {
+    file.seek(SeekFrom::Start(start)).at("read", path)?;
+    let mut buffer = vec![0; BATCH];
+    loop {
+        let count = file.read(&mut buffer).at("read", path)?;
+        match buffer.get(..count) {
+            Some(bytes) if count > 0 => hasher.update(bytes),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// What `uploads/<id>/hash` holds: the hash up to a length, so that a chunk
+/// doesn't cost reading all chunks before it. Only a shortcut: where it is
+/// missing or torn the data is read again.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    hashed: u64,
+    hasher: Vec<u8>,
+    /// The digest of the two others.
+    check: String,
+}
+
+impl Checkpoint {
+    fn write(inner: &Inner, folder: &Path, open: &Open) -> Result<(), StoreError> {
+        let hasher = open.hasher.save();
+        let check = Self::check(open.written, &hasher);
+        let checkpoint = Self { hashed: open.written, hasher, check };
+        let text =
+            serde_json::to_vec(&checkpoint).map_err(std::io::Error::from).at("write", folder)?;
+        Ok(inner.disk.put_for_now(&folder.join("hash"), &text)?)
+    }
+
+    fn read(
+        inner: &Inner,
+        folder: &Path,
+        algorithm: Algorithm,
+    ) -> Result<Option<(Hasher, u64)>, StoreError> {
+        let Some(text) = inner.disk.read(&folder.join("hash"))? else { return Ok(None) };
+        let Ok(checkpoint) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
+        if checkpoint.check != Self::check(checkpoint.hashed, &checkpoint.hasher) {
+            return Ok(None);
+        }
+        let hasher = Hasher::resume(algorithm, &checkpoint.hasher);
+        Ok(hasher.map(|hasher| (hasher, checkpoint.hashed)))
+    }
+
+    fn check(hashed: u64, hasher: &[u8]) -> String {
+        Digest::sha256(&[&hashed.to_be_bytes(), hasher].concat()).to_string()
+    }
+}

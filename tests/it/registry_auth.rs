@@ -1,0 +1,263 @@
+//! Who gets in: challenges, passwords, tokens.
+
+use warren::registry::auth::{
+    Authenticator, Credentials, Secret, TokenKey, Users, Verifier, parse_htpasswd,
+};
+
+use crate::registry_support::{Running, basic, header, http2, request};
+
+const USER: &[&str] = &["-U", "rabbit", "-P", "s3cr3t:p@55:"];
+
+/// The hash of one password, cheap.
+fn htpasswd(users: &[(&str, &str, u32)]) -> String {
+    let lines = users.iter().map(|(user, password, cost)| {
+        format!("{user}:{}\n", bcrypt::hash(password, *cost).unwrap())
+    });
+    format!("# users\n\n{}", lines.collect::<String>())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_challenge_says_where_and_for_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    for (path, scope) in [
+        ("/v2/", ""),
+        ("/v2/a/b/tags/list", ",scope=\"repository:a/b:pull\""),
+        ("/v2/_catalog", ",scope=\"registry:catalog:*\""),
+        ("/v2/a/manifests/sha256:nonsense", ""),
+        ("/v2/nothing-of-ours", ""),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = server.send(request(method, path, &[])).await;
+            assert_eq!(answer.status(), 401, "{method} {path}");
+            assert_eq!(
+                header(&answer, "www-authenticate"),
+                format!("Bearer realm=\"http://r.example/login\",service=\"trow_registry\"{scope}")
+            );
+            assert_eq!(header(&answer, "docker-distribution-api-version"), "registry/2.0");
+            assert_eq!(header(&answer, "content-type"), "application/json");
+            if method == "GET" {
+                let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+                assert_eq!(body["errors"][0]["code"], "UNAUTHORIZED");
+            }
+        }
+    }
+    let answer = server.send(request("POST", "/v2/a/blobs/uploads/", &[])).await;
+    assert!(header(&answer, "www-authenticate").contains("scope=\"repository:a:pull,push\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_realm_is_absolute_and_follows_the_proxy() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let proxied = [
+        ("host", "10.0.0.1:8000"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "paasregistry.lapin.io"),
+    ];
+    let answer = server.get("/v2/", &proxied).await;
+    assert!(
+        header(&answer, "www-authenticate")
+            .starts_with("Bearer realm=\"https://paasregistry.lapin.io/login\",")
+    );
+    let attack = [("host", "r.example"), ("x-forwarded-host", "a\",service=\"evil")];
+    let answer = server.get("/v2/", &attack).await;
+    assert!(
+        header(&answer, "www-authenticate").starts_with("Bearer realm=\"http://r.example/login\",")
+    );
+    // HTTP/2 has no Host header, but an authority.
+    let answer = http2(
+        server.connect().await,
+        axum::http::Request::get("http://h2.example:5000/v2/")
+            .body(axum::body::Body::empty())
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(answer.status(), 401);
+    assert!(
+        header(&answer, "www-authenticate")
+            .starts_with("Bearer realm=\"http://h2.example:5000/login\",")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_users_everyone_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &[]).await;
+    assert_eq!(server.get("/v2/", &[]).await.status(), 200);
+    // Clients that were logged in before send what they have.
+    let stale = [("authorization", "Bearer stale")];
+    assert_eq!(server.get("/v2/", &stale).await.status(), 200);
+    let token = server.token("any", "thing", "").await;
+    let bearer = format!("Bearer {token}");
+    assert_eq!(server.get("/v2/", &[("authorization", &bearer)]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_with_colons_logs_in_by_basic_and_by_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let right = basic("rabbit", "s3cr3t:p@55:");
+    assert_eq!(server.get("/v2/", &[("authorization", &right)]).await.status(), 200);
+    let token = server.token("rabbit", "s3cr3t:p@55:", "?service=trow_registry").await;
+    let bearer = format!("Bearer {token}");
+    let answer = server.get("/v2/", &[("authorization", &bearer)]).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(&answer.body()[..], b"{}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_a_wrong_user_are_told_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    for path in ["/v2/", "/login"] {
+        let mut answers = Vec::new();
+        for (user, password) in [
+            ("rabbit", "wrong"),
+            ("nobody", "wrong"),
+            ("nobody", "s3cr3t:p@55:"),
+            ("rabbit", "s3cr3t"),
+        ] {
+            let answer = server.get(path, &[("authorization", &basic(user, password))]).await;
+            let challenge = header(&answer, "www-authenticate");
+            answers.push((answer.status().as_u16(), challenge, answer.into_body()));
+        }
+        assert_eq!(answers[0].0, 401);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{path}: {answers:?}");
+    }
+    let answer = server.get("/login", &[]).await;
+    assert_eq!(answer.status(), 401);
+    assert!(header(&answer, "www-authenticate").starts_with("Basic realm="));
+}
+
+/// What a clock would have to show, without one: the same work is done.
+#[tokio::test]
+async fn a_wrong_user_costs_what_a_wrong_password_costs() {
+    let mut users = Users::default();
+    users.add("plain", Verifier::plain(&Secret::new("right"))).unwrap();
+    let text = htpasswd(&[("low", "right", 4), ("high", "right", 5)]);
+    for (name, verifier) in parse_htpasswd("users".as_ref(), &text).unwrap() {
+        users.add(&name, verifier).unwrap();
+    }
+    let gate = Authenticator::with_key(users, TokenKey::random().unwrap()).unwrap();
+    let cost = async |user: &str, password: &str| {
+        let before = gate.work();
+        let credentials = Credentials::Basic { user: user.into(), password: Secret::new(password) };
+        let right = gate.identify(credentials, 0).await.is_some();
+        let after = gate.work();
+        (right, after.0 - before.0, after.1 - before.1)
+    };
+    for user in ["nobody", "plain", "low", "high", ""] {
+        assert_eq!(cost(user, "wrong").await, (false, 1, 32), "{user}");
+    }
+    for user in ["plain", "low", "high"] {
+        assert_eq!(cost(user, "right").await, (true, 1, 32), "{user}");
+        assert_eq!(cost(user, "right").await, (true, 0, 0), "{user} is remembered");
+        assert_eq!(cost(user, "wrong").await, (false, 1, 32), "{user}, wrong ones are not");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_users_of_an_htpasswd_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("htpasswd");
+    let text = htpasswd(&[("alice", "a", 4), ("bob", "b", 4)]);
+    warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Owner).unwrap();
+    let data = dir.path().join("data");
+    let arguments = [USER, &["--htpasswd", file.to_str().unwrap()]].concat();
+    let server = Running::start(&data, &arguments).await;
+    for (user, password, status) in [
+        ("alice", "a", 200),
+        ("bob", "b", 200),
+        ("rabbit", "s3cr3t:p@55:", 200),
+        ("alice", "b", 401),
+        ("carol", "a", 401),
+    ] {
+        let answer = server.get("/v2/", &[("authorization", &basic(user, password))]).await;
+        assert_eq!(answer.status(), status, "{user}");
+    }
+}
+
+#[test]
+fn a_broken_htpasswd_line_is_named_without_its_hash() {
+    let hash = bcrypt::hash("x", 4).unwrap();
+    for (line, expected) in [
+        ("alice", "found no colon"),
+        (":x", "is empty"),
+        ("alice:$apr1$abc$secret", "is not bcrypt"),
+        ("alice:plain-secret", "is not bcrypt"),
+        ("alice:$2y$05$tooshort", "is damaged"),
+        (&format!("alice:{}", hash.replace("$04$", "$31$")), "cost of the user \"alice\" is 31"),
+    ] {
+        let text = format!("# one\nbob:{hash}\n{line}\n");
+        let error = parse_htpasswd("users".as_ref(), &text).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("users, line 3: ") && error.contains(expected), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_survives_a_restart_on_the_same_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let bearer = format!("Bearer {}", server.token("rabbit", "s3cr3t:p@55:", "").await);
+    server.stopped().await;
+
+    let server = Running::start(dir.path(), USER).await;
+    assert_eq!(server.get("/v2/", &[("authorization", &bearer)]).await.status(), 200);
+    let tampered = format!("{}A", &bearer[..bearer.len() - 1]);
+    let changed = if tampered == bearer { format!("{bearer}A") } else { tampered };
+    let answer = server.get("/v2/", &[("authorization", &changed)]).await;
+    assert_eq!(answer.status(), 401);
+    assert!(header(&answer, "www-authenticate").ends_with(",error=\"invalid_token\""));
+    server.stopped().await;
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let server = Running::start(elsewhere.path(), USER).await;
+    assert_eq!(server.get("/v2/", &[("authorization", &bearer)]).await.status(), 401);
+
+    // A token ends with its user.
+    let server = Running::start(dir.path(), &["-U", "hare", "-P", "x"]).await;
+    assert_eq!(server.get("/v2/", &[("authorization", &bearer)]).await.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_for_its_scope_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let query = "?service=trow_registry&scope=repository:a:pull&scope=repository%3Ab%3Apull,push";
+    let bearer = format!("Bearer {}", server.token("rabbit", "s3cr3t:p@55:", query).await);
+    for (method, path, allowed) in [
+        ("GET", "/v2/", true),
+        ("GET", "/v2/a/tags/list", true),
+        ("POST", "/v2/a/blobs/uploads/", false),
+        ("POST", "/v2/b/blobs/uploads/", true),
+        ("GET", "/v2/c/tags/list", false),
+        ("DELETE", "/v2/b/manifests/x", false),
+        ("GET", "/v2/_catalog", false),
+    ] {
+        let answer = server.send(request(method, path, &[("authorization", &bearer)])).await;
+        assert_eq!(answer.status() != 401, allowed, "{method} {path}");
+        if !allowed {
+            let challenge = header(&answer, "www-authenticate");
+            assert!(challenge.ends_with(",error=\"insufficient_scope\""), "{challenge}");
+        }
+    }
+    // A token does not get its user another one.
+    let answer = server.get("/login", &[("authorization", &bearer)]).await;
+    assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_takes_get_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let answer = server.send(request("POST", "/login", &[])).await;
+    assert_eq!(answer.status(), 405, "clients that post an OAuth2 form fall back on this");
+    let right = basic("rabbit", "s3cr3t:p@55:");
+    let answer = server.get("/login", &[("authorization", &right)]).await;
+    assert_eq!(header(&answer, "cache-control"), "no-store");
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    let issued = body["issued_at"].as_str().unwrap();
+    assert!(issued.len() == 20 && issued.ends_with('Z'), "{issued}");
+}

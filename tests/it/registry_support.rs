@@ -1,0 +1,173 @@
+//! A registry in this process, and a client small enough to see every byte.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
+use base64::Engine as _;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use warren::registry::server::{Server, ServerError};
+use warren::registry::settings::{Flags, Settings, Variables};
+
+/// A running server. Dropping it ends it without grace.
+pub struct Running {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a server on a port of its own, with no variables but these
+    /// arguments.
+    pub async fn start(data_dir: &Path, arguments: &[&str]) -> Self {
+        let server = bind(data_dir, arguments).await.unwrap();
+        let address = server.addresses()[0];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop: Some(stop), task }
+    }
+
+    /// Tells it to stop, and does not wait.
+    pub fn begin_stop(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+    }
+
+    /// Waits until it has.
+    pub async fn stopped(mut self) {
+        self.begin_stop();
+        (&mut self.task).await.unwrap();
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// One request over a connection of its own, HTTP/1.
+    pub async fn send(&self, request: Request<Body>) -> Response<Bytes> {
+        http1(self.connect().await, request).await
+    }
+
+    /// GET with headers.
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+        self.send(request("GET", path, headers)).await
+    }
+
+    /// A token for this user, asked for with this query.
+    pub async fn token(&self, user: &str, password: &str, query: &str) -> String {
+        let answer =
+            self.get(&format!("/login{query}"), &[("authorization", &basic(user, password))]).await;
+        assert_eq!(answer.status(), 200);
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(body["token"], body["access_token"]);
+        assert_eq!(body["expires_in"], 3600);
+        body["token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Binds a server on a port of its own unless the arguments name one.
+pub async fn bind(data_dir: &Path, arguments: &[&str]) -> Result<Server, ServerError> {
+    let data_dir = data_dir.to_str().unwrap();
+    let mut line = vec!["warren-registry", "--data-dir", data_dir];
+    if !arguments.iter().any(|argument| argument.starts_with("--bind")) {
+        line.push("--bind=127.0.0.1:0");
+    }
+    line.extend(arguments);
+    let flags = Flags::parse_line(line).unwrap();
+    Server::bind(Settings::resolve(&flags, &Variables::these(&[]))?).await
+}
+
+/// A request without a body. A host header is the caller's affair.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "r.example");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+/// The value of an `Authorization` header.
+pub fn basic(user: &str, password: &str) -> String {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {encoded}")
+}
+
+/// One request over HTTP/1.
+pub async fn http1<S>(stream: S, request: Request<Body>) -> Response<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    collect(sender.send_request(request).await.unwrap()).await
+}
+
+/// One request over HTTP/2 with prior knowledge.
+pub async fn http2<S>(stream: S, request: Request<Body>) -> Response<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    collect(sender.send_request(request).await.unwrap()).await
+}
+
+async fn collect(response: Response<hyper::body::Incoming>) -> Response<Bytes> {
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+/// TLS to a server whose certificate this CA has signed, offering these
+/// protocols. The second value is what was agreed on.
+pub async fn tls(
+    stream: TcpStream,
+    ca: &rcgen::Certificate,
+    name: &str,
+    protocols: &[&str],
+) -> (tokio_rustls::client::TlsStream<TcpStream>, Option<String>) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    let agreed = stream.get_ref().1.alpn_protocol();
+    let agreed = agreed.map(|name| String::from_utf8(name.to_vec()).unwrap());
+    (stream, agreed)
+}
+
+/// A header as text.
+pub fn header<B>(response: &Response<B>, name: &str) -> String {
+    response
+        .headers()
+        .get(name)
+        .map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
+}
