@@ -148,8 +148,9 @@ fn sink(args: &Args, root: &Path) -> Result<Sink, CliError> {
         return file(path, root, args.force).map(Sink::File);
     }
     if std::io::stdout().is_terminal() {
-        return Err(CliError::new(ErrorKind::Usage, "a Secret is not printed on a terminal")
-            .hint("give it to the cluster with --apply, to a file with --output FILE, or pipe it"));
+        return Err(CliError::new(ErrorKind::Usage, "a Secret is not printed on a terminal").hint(
+            "give it to the cluster with --apply, to a file with --output FILE, or pipe it",
+        ));
     }
     Ok(Sink::Stdout)
 }

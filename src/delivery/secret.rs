@@ -113,9 +113,9 @@ impl Secret {
     /// server-side apply does not remove what a former `stringData` set.
     #[must_use]
     pub fn node(&self) -> Node {
-        let data = self.data.iter().map(|(key, bytes)| (*key, Node::string(STANDARD.encode(bytes))));
-        let labels =
-            Node::mapping([("app.kubernetes.io/managed-by", Node::string("warren"))]);
+        let data =
+            self.data.iter().map(|(key, bytes)| (*key, Node::string(STANDARD.encode(bytes))));
+        let labels = Node::mapping([("app.kubernetes.io/managed-by", Node::string("warren"))]);
         let metadata = Node::mapping([
             ("name", Node::string(&self.name)),
             ("namespace", Node::string(&self.namespace)),
@@ -195,7 +195,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_make(folder.path()).unwrap();
         let secret = Secret::authority(&environment(), &authority);
-        assert_eq!((secret.title().as_str(), secret.kind), ("cert-manager/my-ca", "kubernetes.io/tls"));
+        assert_eq!(
+            (secret.title().as_str(), secret.kind),
+            ("cert-manager/my-ca", "kubernetes.io/tls")
+        );
         assert_eq!(decoded(&secret, "tls.crt"), authority.certificate_pem());
         assert_eq!(decoded(&secret, "tls.key"), authority.key_pem());
         assert!(!format!("{secret:?}").contains("BEGIN"));

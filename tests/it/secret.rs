@@ -90,8 +90,7 @@ fn without_a_usable_password_nothing_is_made() {
     let (code, _, stderr) = outcome(command.env_remove("REGISTRY_PASS"));
     assert_eq!(code, 3);
     assert!(stderr.contains("REGISTRY_PASS is not set"), "{stderr}");
-    let toml =
-        repository.text("environments/sandbox.toml").replace("\"trow-pass\"", "\"a:b\"");
+    let toml = repository.text("environments/sandbox.toml").replace("\"trow-pass\"", "\"a:b\"");
     repository.write("environments/sandbox.toml", &toml);
     let (code, _, stderr) = outcome(&mut repository.warren(&["secret", "sandbox"]));
     assert_eq!(code, 3);
@@ -124,7 +123,9 @@ fn nothing_secret_is_written_where_it_would_be_committed() {
     let repository = Repository::new();
     warren::fs::create_dir_all(&repository.path("deploy/sandbox")).unwrap();
     std::os::unix::fs::symlink(repository.path("deploy"), repository.path("link")).unwrap();
-    for below in ["deploy/x.yaml", "environments/x.yaml", "link/sandbox/x.yaml", "vendor/../deploy/x"] {
+    for below in
+        ["deploy/x.yaml", "environments/x.yaml", "link/sandbox/x.yaml", "vendor/../deploy/x"]
+    {
         let path = repository.path(below);
         let mut command = repository.warren(&["secret", "sandbox", "--password-file", "-"]);
         let (code, _, stderr) = outcome(command.arg("--output").arg(&path).write_stdin("x"));
