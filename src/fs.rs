@@ -111,6 +111,14 @@ pub fn remove_dir_all_if_there(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Renames a file or folder.
+///
+/// # Errors
+/// Whatever the system answers, with the new path.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fs::rename(from, to).at("rename into place", to)
+}
+
 /// Makes what a folder lists (new names, renames, removals) survive a crash.
 ///
 /// # Errors

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::upstream;
+
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
 #[command(
@@ -25,4 +27,7 @@ pub struct Args {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Look at the pin of the upstream, check it, move it, copy it
+    Upstream(upstream::Args),
+}

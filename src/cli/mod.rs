@@ -2,9 +2,12 @@
 //! `context` what a command needs, `error` what ends it, `printer` what it says.
 
 pub mod args;
+pub mod check;
+pub mod composition;
 pub mod context;
 pub mod error;
 pub mod printer;
+pub mod upstream;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,6 +38,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: &Command, _context: &Context) -> Result<(), CliError> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Upstream(args) => upstream::run(args, context),
+    }
 }

@@ -93,13 +93,19 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
         }
         (Step::Where(field, value), Value::Sequence(items)) => items
             .iter()
-            .position(|item| item.get(field).and_then(Node::as_scalar).is_some_and(|s| s.text() == value)),
+            .position(|item| scalar(item, field).is_some_and(|text| text == value)),
         (Step::After(text), Value::Sequence(items)) => {
             let at = items.iter().position(|item| item.as_str() == Some(text))?;
             (at + 1 < items.len()).then_some(at + 1)
         }
         _ => None,
     }
+}
+
+/// The text of an element's field, which may lie deeper: `metadata.name`.
+fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
+    let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
+    deep.as_scalar().map(|scalar| scalar.text())
 }
 
 fn child(node: &Node, index: usize) -> Option<&Node> {
@@ -132,8 +138,8 @@ fn lost(node: &Node, address: &str, step: &Step) -> AddressError {
         (Value::Sequence(items), Step::Where(field, _)) => {
             let values: Vec<_> = items
                 .iter()
-                .filter_map(|item| item.get(field)?.as_scalar())
-                .map(|scalar| format!("{field}={}", scalar.text()))
+                .filter_map(|item| scalar(item, field))
+                .map(|text| format!("{field}={text}"))
                 .collect();
             format!("a list of {}", values.join(", "))
         }

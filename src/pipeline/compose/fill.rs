@@ -97,7 +97,7 @@ fn stateful_set(
     set(node, &format!("{security}.runAsUser"), Node::integer(owner.uid.into()))?;
     set(node, &format!("{security}.runAsGroup"), Node::integer(owner.gid.into()))?;
     set(node, &format!("{security}.fsGroup"), Node::integer(owner.gid.into()))?;
-    let claim = "spec.volumeClaimTemplates[apiVersion=v1]";
+    let claim = "spec.volumeClaimTemplates[metadata.name=data-vol]";
     set(node, &format!("{claim}.spec.resources.requests.storage"), text(environment.storage.size.as_str()))?;
     let class = match environment.storage.volume {
         Volume::HostPath { .. } => "",
@@ -106,6 +106,8 @@ fn stateful_set(
     set(node, &format!("{claim}.spec.storageClassName"), text(class))?;
     let own = "spec.template.spec.initContainers[name=own-data]";
     if find(node, own).is_ok() {
+        // Whatever engine serves, this needs a shell: the upstream's image has one.
+        set(node, &format!("{own}.image"), text(&upstream.image.to_string()))?;
         let (uid, gid) = (owner.uid, owner.gid);
         set(node, &format!("{own}.env[name=OWNER].value"), text(&format!("{uid}:{gid}")))?;
     }

@@ -1,0 +1,114 @@
+//! Where to fetch from: parsed, and shown without its password.
+
+use std::path::Path;
+
+use base64::Engine as _;
+
+/// A source to fetch from.
+#[derive(Clone, Debug)]
+pub struct Address {
+    url: String,
+    shown: String,
+    authorization: Option<String>,
+    smart: bool,
+}
+
+impl Address {
+    /// Reads an `http://` or `https://` url, possibly with `user:password@`, a
+    /// `file://` url, or a path, which is taken from `root`.
+    #[must_use]
+    pub fn parse(text: &str, root: &Path) -> Self {
+        let text = text.trim_end_matches('/');
+        for scheme in ["http://", "https://"] {
+            if let Some(rest) = text.strip_prefix(scheme) {
+                let (authorization, rest) = split_user(rest);
+                let url = format!("{scheme}{rest}");
+                return Self { shown: url.clone(), url, authorization, smart: true };
+            }
+        }
+        let url = if text.contains("://") {
+            text.to_owned()
+        } else {
+            root.join(text).to_string_lossy().into_owned()
+        };
+        Self { shown: url.clone(), url, authorization: None, smart: false }
+    }
+
+    /// The url or path to hand to libgit2, without user and password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How to name it in a message.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The `Authorization` header that its user and password make.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
+    /// Whether it is spoken to over HTTP.
+    pub(super) fn is_smart(&self) -> bool {
+        self.smart
+    }
+}
+
+/// Splits `user:password@host/path` into a Basic header and `host/path`.
+fn split_user(rest: &str) -> (Option<String>, &str) {
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let Some((user, _)) =
+        rest.get(..authority_end).and_then(|authority| authority.rsplit_once('@'))
+    else {
+        return (None, rest);
+    };
+    let encoded = base64::engine::general_purpose::STANDARD.encode(percent_decode(user));
+    let after = rest.get(user.len() + 1..).unwrap_or_default();
+    (Some(format!("Basic {encoded}")), after)
+}
+
+/// Decodes `%41`; what is no such escape stays as it is.
+fn percent_decode(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escape = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match (first, escape.and_then(|two| u8::from_str_radix(two, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_sent_but_never_shown() {
+        let address = Address::parse("https://me:p%40ss@git.example/a.git/", Path::new("/"));
+        assert_eq!(address.shown(), "https://git.example/a.git");
+        assert_eq!(address.url(), "https://git.example/a.git");
+        assert_eq!(address.authorization(), Some("Basic bWU6cEBzcw=="));
+    }
+
+    #[test]
+    fn a_path_is_taken_from_the_root() {
+        let address = Address::parse("mirror/a.git", Path::new("/srv"));
+        assert_eq!(address.url(), "/srv/mirror/a.git");
+        assert!(!address.is_smart());
+        let at_in_path = Address::parse("https://git.example/@me/a.git", Path::new("/"));
+        assert_eq!(at_in_path.authorization(), None);
+        assert_eq!(at_in_path.url(), "https://git.example/@me/a.git");
+    }
+}
