@@ -7,6 +7,8 @@ pub mod composition;
 pub mod context;
 pub mod error;
 pub mod printer;
+pub mod render;
+pub mod up;
 pub mod upstream;
 
 use std::ffi::OsString;
@@ -40,6 +42,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
     match command {
+        Command::Up(args) => up::run(args, context),
+        Command::Render(args) => render::run(args, context),
+        Command::Check(args) => check::run(args, context),
         Command::Upstream(args) => upstream::run(args, context),
     }
 }

@@ -45,7 +45,8 @@ pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, 
         if !entries.is_empty() && !target.join(KUSTOMIZATION).exists() {
             return Err(FolderError::NotOurs { folder: target.to_owned() });
         }
-        if Changes::between(&read_folder(target)?, files).is_empty() && entries.len() == files.len() {
+        if Changes::between(&read_folder(target)?, files).is_empty() && entries.len() == files.len()
+        {
             return Ok(false);
         }
     }

@@ -44,7 +44,9 @@ enum Step {
 pub fn find<'a>(node: &'a Node, address: &str) -> Result<&'a Node, AddressError> {
     let steps = parse(address)?;
     steps.iter().try_fold(node, |node, step| {
-        index(node, step).and_then(|index| child(node, index)).ok_or_else(|| lost(node, address, step))
+        index(node, step)
+            .and_then(|index| child(node, index))
+            .ok_or_else(|| lost(node, address, step))
     })
 }
 
@@ -75,7 +77,11 @@ pub fn set(node: &mut Node, address: &str, value: Node) -> Result<(), AddressErr
     Ok(())
 }
 
-fn walk<'a>(node: &'a mut Node, address: &str, steps: &[Step]) -> Result<&'a mut Node, AddressError> {
+fn walk<'a>(
+    node: &'a mut Node,
+    address: &str,
+    steps: &[Step],
+) -> Result<&'a mut Node, AddressError> {
     let mut node = node;
     for step in steps {
         let Some(index) = index(node, step) else { return Err(lost(node, address, step)) };
@@ -91,9 +97,9 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
         (Step::Key(key), Value::Mapping(mapping)) => {
             mapping.iter().position(|(name, _)| name.name() == key.as_str())
         }
-        (Step::Where(field, value), Value::Sequence(items)) => items
-            .iter()
-            .position(|item| scalar(item, field).is_some_and(|text| text == value)),
+        (Step::Where(field, value), Value::Sequence(items)) => {
+            items.iter().position(|item| scalar(item, field).is_some_and(|text| text == value))
+        }
         (Step::After(text), Value::Sequence(items)) => {
             let at = items.iter().position(|item| item.as_str() == Some(text))?;
             (at + 1 < items.len()).then_some(at + 1)

@@ -157,6 +157,7 @@ async fn a_sync_that_fails_is_no_success_and_the_data_is_not_trusted_again() {
     script.fail(Step::Sync, io::ErrorKind::Other, 0);
     client.send(&line, &[], "x").await.expect_error(500, "UNKNOWN");
     script.heal();
+    assert_eq!(client.files(), ["layout"]);
     client.send(&line, &[], Body::empty()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
 }
@@ -310,9 +311,13 @@ async fn send_a_part(client: &Client, line: &str, announced: usize, sent: Vec<u8
 }
 
 async fn until(condition: impl AsyncFn() -> bool) {
-    while !condition().await {
+    for _ in 0..10_000 {
+        if condition().await {
+            return;
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    panic!("it never came");
 }
 
 #[tokio::test]

@@ -257,7 +257,7 @@ async fn deleting_a_manifest_takes_its_tags_and_its_referral(stores: impl Stores
     }
     let other = put(&store, &here, "other").await;
     store.tag_set(&here, &tag("other"), &other, &Expected::Anything).await.unwrap();
-    assert_eq!(store.referrers(&here, &subject).await.unwrap(), [descriptor.clone()]);
+    assert_eq!(store.referrers(&here, &subject).await.unwrap(), std::slice::from_ref(&descriptor));
 
     assert!(store.manifest_delete(&here, &manifest.digest).await.unwrap());
     assert!(!store.manifest_delete(&here, &manifest.digest).await.unwrap());

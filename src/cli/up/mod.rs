@@ -33,7 +33,11 @@ pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
     environment: String,
     /// Keep CA, password and data here.
-    #[arg(long, value_name = "DIR", help = "Keep CA, password and data here [default: .warren/ENVIRONMENT]")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Keep CA, password and data here [default: .warren/ENVIRONMENT]"
+    )]
     data_dir: Option<PathBuf>,
     /// Listen on these addresses (port 0 picks a free one).
     #[arg(long, value_name = "IP:PORT,…", default_value = BIND)]
@@ -50,10 +54,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let composed = composition::checked(&root, &args.environment)?;
-    let folder = args
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| root.join(".warren").join(&args.environment));
+    let folder =
+        args.data_dir.clone().unwrap_or_else(|| root.join(".warren").join(&args.environment));
     let environment = &composed.rendered.environment;
     let domain = environment.domain.as_str().to_owned();
     let names = [domain.as_str(), "localhost", "127.0.0.1", "::1"].map(str::to_owned);
@@ -156,9 +158,7 @@ async fn serve(
         }
     }
     let _ = stop.send(());
-    running
-        .await
-        .map_err(|error| CliError::failed("the registry ended badly").because(error))?;
+    running.await.map_err(|error| CliError::failed("the registry ended badly").because(error))?;
     printer.note("stopped");
     outcome.map(drop)
 }
