@@ -1,5 +1,6 @@
 //! The one integration binary: a module per file of this folder.
 
+mod deploy;
 mod environment;
 mod git_server;
 mod registry_auth;
@@ -9,6 +10,7 @@ mod registry_protocol;
 mod registry_server;
 mod registry_settings;
 mod registry_support;
+mod secret;
 mod store;
 mod upstream;
 mod upstream_cli;
