@@ -9,4 +9,6 @@ mod registry_server;
 mod registry_settings;
 mod registry_support;
 mod store;
+mod deploy;
+mod secret;
 mod walls;
