@@ -70,8 +70,7 @@ fn compose(root: &Path, out: &Path, upstream: &Upstream) -> Result<(), Vec<Strin
                 .map_err(|error| said(&error))?;
         }
         let defaults = compose::registry_defaults(&rendered.environment, upstream);
-        let row =
-            format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
+        let row = format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
         table.push_str(&row);
     }
     table.push(']');
