@@ -104,7 +104,8 @@ def check_custom(it, group, version):
     reasons = [f"{kind}: {error.json_path}: {error.message}" for error in errors]
     # A CRD says nothing about metadata; a built-in kind does.
     bearer = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": it.get("metadata")}
-    return reasons + check_builtin(bearer, version)
+    metadata = [reason.replace("ConfigMap", str(kind), 1) for reason in check_builtin(bearer, version)]
+    return reasons + metadata
 
 
 @functools.cache
