@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Validates the committed manifests against schemas which we did not write.
+
+    validate.py [--root DIR] [--rendered DIR]
+
+Each object of deploy/<environment>/*.yaml is held against the Kubernetes
+version of environments/<environment>.toml, strictly: a field that the schema
+does not know is a failure, and so is a kind without a schema. Custom resources
+are held against the CRDs in the Go modules of their projects.
+
+Needs Python 3.11 and `pip install kubernetes-validate jsonschema pyyaml`, and
+`go` for the CRDs. The exit code is 1 when an object failed, 2 when there was
+nothing to validate or a tool is missing.
+"""
+
+import argparse
+import copy
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+# The API group of a custom resource, the module with its CRD, and where there.
+MODULES = {
+    "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds"),
+    "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    here = pathlib.Path(__file__).resolve().parents[2]
+    parser.add_argument("--root", type=pathlib.Path, default=here)
+    parser.add_argument("--rendered", type=pathlib.Path, help="instead of ROOT/deploy")
+    arguments = parser.parse_args()
+    rendered = arguments.rendered or arguments.root / "deploy"
+
+    passed = failed = 0
+    for settings in sorted((arguments.root / "environments").glob("*.toml")):
+        version = tomllib.loads(settings.read_text())["kubernetes"]
+        files = sorted((rendered / settings.stem).glob("*.yaml"))
+        files = [file for file in files if file.name != "kustomization.yaml"]
+        if not files:
+            print(f"FAIL {rendered / settings.stem}: no manifests", file=sys.stderr)
+            failed += 1
+        for file in files:
+            reasons = check(file, version)
+            for reason in reasons:
+                print(f"FAIL {file}: {reason}", file=sys.stderr)
+            failed += bool(reasons)
+            passed += not reasons
+    print(f"{passed} passed, {failed} failed")
+    if passed + failed == 0:
+        return 2
+    return 1 if failed else 0
+
+
+def check(file, version):
+    """The reasons why a file of manifests is invalid, none if it is valid."""
+    try:
+        objects = list(yaml.safe_load_all(file.read_text()))
+    except yaml.YAMLError as error:
+        return [f"not YAML: {error}"]
+    objects = [it for it in objects if it is not None]
+    if not objects:
+        return ["holds no object"]
+    return [reason for it in objects for reason in check_object(it, version)]
+
+
+def check_object(it, version):
+    if not isinstance(it, dict) or not isinstance(it.get("apiVersion"), str):
+        return ["not an object with an apiVersion"]
+    group = it["apiVersion"].rpartition("/")[0]
+    if group in MODULES:
+        return check_custom(it, group, version)
+    return check_builtin(it, version)
+
+
+def check_builtin(it, version):
+    name = f"{it.get('kind')} {(it.get('metadata') or {}).get('name')}"
+    try:
+        kubernetes_validate.validate(it, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{name}: {'.'.join(map(str, error.path))}: {error.message}"]
+    except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.InvalidSchemaError):
+        return [f"{name}: no schema for {it['apiVersion']} in Kubernetes {version}"]
+    return []
+
+
+def check_custom(it, group, version):
+    api_version, kind = it["apiVersion"], it.get("kind")
+    schema = custom_schemas(group).get((api_version, kind))
+    if schema is None:
+        return [f"no schema for {api_version} {kind} in {MODULES[group][0]}"]
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(it)
+    reasons = [f"{kind}: {error.json_path}: {error.message}" for error in errors]
+    # A CRD says nothing about metadata; a built-in kind does.
+    bearer = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": it.get("metadata")}
+    metadata = [reason.replace("ConfigMap", str(kind), 1) for reason in check_builtin(bearer, version)]
+    return reasons + metadata
+
+
+@functools.cache
+def custom_schemas(group):
+    """The strict schemas of a group's kinds, by (apiVersion, kind)."""
+    module, folder = MODULES[group]
+    schemas = {}
+    for file in sorted((download(module) / folder).glob("*.yaml")):
+        for crd in yaml.safe_load_all(file.read_text()):
+            if not crd or crd.get("kind") != "CustomResourceDefinition":
+                continue
+            spec = crd["spec"]
+            for version in spec["versions"]:
+                if version.get("served"):
+                    schema = strict(copy.deepcopy(version["schema"]["openAPIV3Schema"]))
+                    key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
+                    schemas[key] = schema
+    return schemas
+
+
+def download(module):
+    # Outside of any module, so that no go.mod has a say.
+    with tempfile.TemporaryDirectory() as empty:
+        command = ["go", "mod", "download", "-json", module]
+        environment = {**os.environ, "GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "-mod=mod"}
+        try:
+            done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
+        except FileNotFoundError:
+            print("cannot fetch the CRDs: `go` is not installed", file=sys.stderr)
+            raise SystemExit(2) from None
+    answer = json.loads(done.stdout or "{}")
+    if done.returncode or "Dir" not in answer:
+        print(f"cannot fetch {module}: {answer.get('Error') or done.stderr}", file=sys.stderr)
+        raise SystemExit(2)
+    return pathlib.Path(answer["Dir"])
+
+
+def strict(schema):
+    """Closes every object that lists its fields, and turns OpenAPI's own words
+    into JSON Schema's."""
+    if not isinstance(schema, dict):
+        return schema
+    if schema.pop("x-kubernetes-int-or-string", False):
+        schema.pop("type", None)
+        # The alternatives that CRDs repeat here say the same.
+        schema.pop("anyOf", None)
+        schema["type"] = ["integer", "string"]
+    if schema.pop("nullable", False) and isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields", False)
+    if "properties" in schema and not open_ended:
+        schema.setdefault("additionalProperties", False)
+    for field in schema.get("properties", {}).values():
+        strict(field)
+    for word in ("items", "additionalProperties"):
+        strict(schema.get(word))
+    # allOf, anyOf, oneOf and not only narrow what `properties` above them lists
+    # (Kubernetes calls such a schema structural): closing them would refuse it.
+    return schema
+
+
+if __name__ == "__main__":
+    sys.exit(main())
