@@ -13,57 +13,67 @@ mod pipeline;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pipeline::upstream;
+use pipeline::upstream::{self, Upstream};
+use pipeline::{compose, environment};
 
 fn main() -> ExitCode {
     declare_own_sources();
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let composed = compose(&out);
-    if check_upstream(root, out) && composed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match check_upstream(&root, &out).and_then(|upstream| compose(&root, &out, &upstream)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(directives) => {
+            println!("{}", directives.join("\n"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// The code that this script compiles in.
+/// The code that this script compiles in, and what it composes.
 fn declare_own_sources() {
-    for source in ["build.rs", "src/digest.rs", "src/fs.rs", "src/pipeline"] {
+    for source in ["build.rs", "src/digest.rs", "src/fs.rs", "src/pipeline", "environments"] {
         println!("cargo::rerun-if-changed={source}");
     }
 }
 
 /// Checks the pin and bakes the outcome in; see `docs/upstream.md`.
-fn check_upstream(root: PathBuf, out: PathBuf) -> bool {
+fn check_upstream(root: &Path, out: &Path) -> Result<Upstream, Vec<String>> {
     println!("{}", upstream::Build::inputs().join("\n"));
     let variable = |name: &str| std::env::var_os(name).map(|text| text.to_string_lossy().into());
     let build = upstream::Build {
-        root,
-        out,
+        root: root.to_owned(),
+        out: out.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: variable(upstream::Mode::VARIABLE),
         mirror: variable(upstream::MIRROR_VARIABLE),
         repin: variable(upstream::REPIN_VARIABLE).is_some_and(|text: String| text == "1"),
     };
-    match build.run() {
-        Ok(baked) => {
-            println!("{}", baked.directives().join("\n"));
-            true
-        }
-        Err(error) => {
-            println!("{}", upstream::error_directives(&error).join("\n"));
-            false
-        }
-    }
+    let baked = build.run().map_err(|error| upstream::error_directives(&error))?;
+    println!("{}", baked.directives().join("\n"));
+    Ok(baked.verified.lock.upstream().clone())
 }
 
-/// Bakes the environments' defaults in.
-fn compose(out: &Path) -> bool {
-    let table = "&[EnvironmentDefaults { name: \"sandbox\", settings: &[(\"hostname\", \"paasregistry.lapin.io\"), (\"user\", \"trow-pass\"), (\"password\", \"file:///etc/trow/pass\"), (\"bind\", \"[::]:8000\"), (\"data-dir\", \"/data\")] }]";
-    let written =
-        fs::write_atomic(&out.join("environments.rs"), table.as_bytes(), fs::Access::Everyone);
-    match written {
-        Ok(()) => true,
-        Err(error) => {
-            println!("cargo::error={error}");
-            false
+/// Composes every environment into the output folder, and bakes what the
+/// registry takes from each as defaults.
+fn compose(root: &Path, out: &Path, upstream: &Upstream) -> Result<(), Vec<String>> {
+    let said = |error: &dyn std::fmt::Display| -> Vec<String> {
+        error.to_string().lines().map(|line| format!("cargo::error={line}")).collect()
+    };
+    let mut table = String::from("&[");
+    for name in environment::names(root).map_err(|error| said(&error))? {
+        let rendered = compose::compose(root, &name, upstream).map_err(|error| said(&error))?;
+        let folder = out.join("deploy").join(&name);
+        fs::remove_dir_all_if_there(&folder).map_err(|error| said(&error))?;
+        fs::create_dir_all(&folder).map_err(|error| said(&error))?;
+        for (file, text) in &rendered.files {
+            fs::write_atomic(&folder.join(file), text.as_bytes(), fs::Access::Everyone)
+                .map_err(|error| said(&error))?;
         }
+        let defaults = compose::registry_defaults(&rendered.environment, upstream);
+        let row = format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
+        table.push_str(&row);
     }
+    table.push(']');
+    fs::write_atomic(&out.join("environments.rs"), table.as_bytes(), fs::Access::Everyone)
+        .map_err(|error| said(&error))
 }

@@ -111,6 +111,14 @@ pub fn remove_dir_all_if_there(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Renames a file or folder.
+///
+/// # Errors
+/// Whatever the system answers, with the new path.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fs::rename(from, to).at("rename into place", to)
+}
+
 /// Makes what a folder lists (new names, renames, removals) survive a crash.
 ///
 /// # Errors
@@ -209,11 +217,11 @@ impl Drop for Temporary {
     }
 }
 
-/// A name next to `path` that no other process or thread uses.
+/// A name next to `path` that no one else uses: also no leftover of a process
+/// that was killed, whose id the next one in a container has again.
 fn temporary_name(path: &Path) -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    let random = RandomState::new().build_hasher().finish();
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    format!(".{name}.{}.{count}.tmp", std::process::id())
+    format!(".{name}.{random:016x}.tmp")
 }

@@ -40,7 +40,7 @@ pub fn composed(root: &Path, name: &str) -> Result<Composed, CliError> {
     let lock = Lock::read(&root.join(LOCK)).map_err(CliError::input)?;
     let upstream = lock.upstream().clone();
     let rendered = compose(root, name, &upstream).map_err(compose_error)?;
-    let faults = faults::read(root).map_err(CliError::input)?;
+    let faults = faults::known(root, &upstream.version).map_err(CliError::input)?;
     let findings = check(&rendered, &upstream, &faults);
     Ok(Composed { rendered, upstream, findings })
 }

@@ -2,9 +2,16 @@
 //! `context` what a command needs, `error` what ends it, `printer` what it says.
 
 pub mod args;
+pub mod check;
+pub mod composition;
 pub mod context;
+pub mod deploy;
+pub mod diff;
 pub mod error;
 pub mod printer;
+pub mod render;
+pub mod secret;
+pub mod up;
 pub mod upstream;
 
 use std::ffi::OsString;
@@ -38,6 +45,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
     match command {
+        Command::Up(args) => up::run(args, context),
+        Command::Render(args) => render::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Secret(args) => secret::run(args, context),
         Command::Upstream(args) => upstream::run(args, context),
     }
 }

@@ -9,12 +9,18 @@ use crate::delivery::folder;
 
 /// Writes an environment's manifests.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  warren render sandbox\n  warren render sandbox --output - | less")]
+#[command(
+    after_help = "Examples:\n  warren render sandbox\n  warren render sandbox --output - | less"
+)]
 pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
     environment: String,
     /// Where to write: a folder that is replaced as a whole, or - for stdout.
-    #[arg(long, value_name = "-|DIR", help = "A folder that is replaced as a whole, or - for stdout [default: deploy/ENVIRONMENT]")]
+    #[arg(
+        long,
+        value_name = "-|DIR",
+        help = "A folder that is replaced as a whole, or - for stdout [default: deploy/ENVIRONMENT]"
+    )]
     output: Option<PathBuf>,
 }
 
@@ -32,8 +38,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         context.printer.out(&crate::pipeline::yaml::write_all(objects));
         return Ok(());
     }
-    let target =
-        args.output.clone().unwrap_or_else(|| root.join("deploy").join(&args.environment));
+    let target = args.output.clone().unwrap_or_else(|| root.join("deploy").join(&args.environment));
     let changed = folder::replace(&target, files)
         .map_err(|error| CliError::failed("nothing was written").because(error))?;
     let what = if changed { "wrote" } else { "nothing changed in" };

@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod cluster;
+pub mod folder;
 pub mod kubectl;
 pub mod password;
 pub mod references;

@@ -1,5 +1,5 @@
-//! The registry's user and password, and where the password comes from. It
-//! never comes from the command line, which every process of the machine sees.
+//! The registry's password, and where it comes from. It never comes from the
+//! command line, which every process of the machine sees.
 
 use std::fmt;
 use std::io::Read as _;
@@ -56,31 +56,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A user's name that a client can log in with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User(String);
-
-impl User {
-    /// Takes a name.
-    ///
-    /// # Errors
-    /// When it is empty, or has a colon or a control character: HTTP Basic
-    /// authentication ends the name at the first colon (RFC 7617, section 2).
-    pub fn new(text: &str) -> Result<Self, PasswordError> {
-        if text.is_empty() || text.chars().any(|c| c == ':' || c.is_control()) {
-            return Err(PasswordError::User { user: text.to_owned() });
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Why there is no password, or no user to go with it.
+/// Why there is no password.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// It is empty.
@@ -106,15 +82,6 @@ pub enum PasswordError {
     Variable {
         /// Its name.
         name: String,
-    },
-    /// The user's name can't log in.
-    #[error(
-        "the user name {user:?} can't log in: it must have one character or more, and no colon \
-         or control character (RFC 7617)"
-    )]
-    User {
-        /// The name.
-        user: String,
     },
     /// The file could not be read.
     #[error(transparent)]
@@ -147,7 +114,7 @@ impl Source {
     ///
     /// # Errors
     /// When there is none, or it is not one to log in with.
-    pub fn read(&self, user: &User) -> Result<Password, PasswordError> {
+    pub fn read(&self, user: &str) -> Result<Password, PasswordError> {
         match self {
             Self::File(path) => Password::from_bytes(&fs::read(path)?),
             Self::Stdin => {
@@ -167,7 +134,7 @@ impl Source {
                     rpassword::prompt_password(question)
                         .map_err(|source| PasswordError::Read { from: "the terminal", source })
                 };
-                let first = Password::new(&ask(format!("Password for {}: ", user.as_str()))?)?;
+                let first = Password::new(&ask(format!("Password for {}: ", user))?)?;
                 if ask("Again: ".to_owned())? == first.expose() {
                     Ok(first)
                 } else {
@@ -197,9 +164,6 @@ mod tests {
         }
         assert!(Password::new(&"x".repeat(4096)).is_ok());
         assert!(Password::new(&"x".repeat(4097)).is_err());
-        for user in ["", "a:b", "a\nb"] {
-            assert!(User::new(user).is_err(), "{user:?}");
-        }
     }
 
     #[test]

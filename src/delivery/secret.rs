@@ -1,18 +1,19 @@
 //! The Secret objects that an environment needs, made from what only the
 //! operator has.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::password::{Password, User};
+use super::password::Password;
 use super::references::CERT_MANAGER_NAMESPACE;
+use crate::pipeline::environment::Environment;
+use crate::pipeline::yaml::{self, Node};
 use crate::trust::Authority;
 
-/// The Secrets that we know how to make. Their names are those of the base.
+/// The Secrets that we know how to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretKind {
     /// `trow-pass`: the password, as the registry reads it from a file.
@@ -27,20 +28,21 @@ impl SecretKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Password, Self::Credentials, Self::Authority];
 
-    /// The object's name.
+    /// The object's name in this environment.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(self, environment: &Environment) -> &str {
         match self {
+            // The base's objects refer to these two by name.
             Self::Password => "trow-pass",
             Self::Credentials => "trow-cred",
-            Self::Authority => "ca-priv",
+            Self::Authority => environment.tls.ca_secret.as_str(),
         }
     }
 
-    /// The one with this name.
+    /// The one with this name in this environment.
     #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    pub fn by_name(name: &str, environment: &Environment) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name(environment) == name)
     }
 
     /// Whether it takes a password to make it.
@@ -54,48 +56,51 @@ impl SecretKind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     namespace: String,
-    name: &'static str,
+    name: String,
     kind: &'static str,
-    data: BTreeMap<&'static str, Vec<u8>>,
+    data: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Secret {
-    /// The password for the registry.
+    /// The password for the environment's registry.
     #[must_use]
-    pub fn password(namespace: &str, password: &Password) -> Self {
-        let data = BTreeMap::from([("pass", password.expose().as_bytes().to_vec())]);
-        Self::new(namespace, SecretKind::Password, "Opaque", data)
+    pub fn password(environment: &Environment, password: &Password) -> Self {
+        Self {
+            namespace: environment.namespace.to_string(),
+            name: SecretKind::Password.name(environment).to_owned(),
+            kind: "Opaque",
+            data: vec![("pass", password.expose().as_bytes().to_vec())],
+        }
     }
 
     /// What whoever pulls from the registry logs in with: the form that the
     /// kubelet reads, with one key whose value is a Docker client's config.
     #[must_use]
-    pub fn credentials(namespace: &str, domain: &str, user: &User, password: &Password) -> Self {
-        let (user, password) = (user.as_str(), password.expose());
+    pub fn credentials(environment: &Environment, password: &Password) -> Self {
+        let (user, password) = (environment.registry.user.as_str(), password.expose());
         let auth = STANDARD.encode(format!("{user}:{password}"));
         let login = json!({ "username": user, "password": password, "auth": auth });
-        let config = json!({ "auths": { domain: login } });
-        let data = BTreeMap::from([(".dockerconfigjson", config.to_string().into_bytes())]);
-        Self::new(namespace, SecretKind::Credentials, "kubernetes.io/dockerconfigjson", data)
+        let config = json!({ "auths": { environment.domain.as_str(): login } });
+        Self {
+            namespace: environment.namespace.to_string(),
+            name: SecretKind::Credentials.name(environment).to_owned(),
+            kind: "kubernetes.io/dockerconfigjson",
+            data: vec![(".dockerconfigjson", config.to_string().into_bytes())],
+        }
     }
 
     /// The private authority for cert-manager, in cert-manager's namespace.
     #[must_use]
-    pub fn authority(authority: &Authority) -> Self {
-        let data = BTreeMap::from([
-            ("tls.crt", authority.certificate_pem().as_bytes().to_vec()),
-            ("tls.key", authority.key_pem().as_bytes().to_vec()),
-        ]);
-        Self::new(CERT_MANAGER_NAMESPACE, SecretKind::Authority, "kubernetes.io/tls", data)
-    }
-
-    fn new(
-        namespace: &str,
-        kind: SecretKind,
-        secret_type: &'static str,
-        data: BTreeMap<&'static str, Vec<u8>>,
-    ) -> Self {
-        Self { namespace: namespace.to_owned(), name: kind.name(), kind: secret_type, data }
+    pub fn authority(environment: &Environment, authority: &Authority) -> Self {
+        Self {
+            namespace: CERT_MANAGER_NAMESPACE.to_owned(),
+            name: SecretKind::Authority.name(environment).to_owned(),
+            kind: "kubernetes.io/tls",
+            data: vec![
+                ("tls.crt", authority.certificate_pem().as_bytes().to_vec()),
+                ("tls.key", authority.key_pem().as_bytes().to_vec()),
+            ],
+        }
     }
 
     /// `namespace/name`.
@@ -107,72 +112,93 @@ impl Secret {
     /// The object as the API server takes it. The content is in `data`, since
     /// server-side apply does not remove what a former `stringData` set.
     #[must_use]
-    pub fn object(&self) -> Value {
-        let data: BTreeMap<_, _> =
-            self.data.iter().map(|(key, bytes)| (*key, STANDARD.encode(bytes))).collect();
-        json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": { "app.kubernetes.io/managed-by": "warren" },
-            },
-            "type": self.kind,
-            "data": data,
-        })
+    pub fn node(&self) -> Node {
+        let data =
+            self.data.iter().map(|(key, bytes)| (*key, Node::string(STANDARD.encode(bytes))));
+        let labels = Node::mapping([("app.kubernetes.io/managed-by", Node::string("warren"))]);
+        let metadata = Node::mapping([
+            ("name", Node::string(&self.name)),
+            ("namespace", Node::string(&self.namespace)),
+            ("labels", labels),
+        ]);
+        Node::mapping([
+            ("apiVersion", Node::string("v1")),
+            ("kind", Node::string("Secret")),
+            ("metadata", metadata),
+            ("type", Node::string(self.kind)),
+            ("data", Node::mapping(data)),
+        ])
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<_> = self.data.keys().collect();
+        let keys: Vec<_> = self.data.iter().map(|(key, _)| key).collect();
         write!(f, "Secret({}, {keys:?})", self.title())
     }
+}
+
+/// These objects as one YAML text.
+#[must_use]
+pub fn to_yaml(secrets: &[Secret]) -> String {
+    let nodes: Vec<_> = secrets.iter().map(Secret::node).collect();
+    yaml::write_all(&nodes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn environment() -> Environment {
+        toml::from_str(
+            r#"
+            kubernetes = "1.36"
+            domain = "registry.example.org"
+            namespace = "trow"
+            cluster = { context = "c" }
+            registry = { user = "alice" }
+            storage = { kind = "host-path", path = "/data", size = "10Gi", owner = { uid = 9, gid = 9 } }
+            tls = { ca_secret = "my-ca" }
+            "#,
+        )
+        .unwrap()
+    }
+
     fn decoded(secret: &Secret, key: &str) -> String {
-        let object = secret.object();
-        let text = object["data"][key].as_str().unwrap();
+        let node = secret.node();
+        let text = node.get("data").unwrap().get(key).unwrap().as_str().unwrap().to_owned();
         String::from_utf8(STANDARD.decode(text).unwrap()).unwrap()
     }
 
     #[test]
     fn the_credentials_are_what_the_kubelet_reads() {
-        let (user, password) =
-            (User::new("trow-pass").unwrap(), Password::new("a:\"b\u{e9}").unwrap());
-        let secret = Secret::credentials("trow", "registry.example", &user, &password);
-        let object = secret.object();
-        assert_eq!(object["type"], "kubernetes.io/dockerconfigjson");
-        assert_eq!(object["data"].as_object().unwrap().len(), 1);
-        let config: Value = serde_json::from_str(&decoded(&secret, ".dockerconfigjson")).unwrap();
-        let login = &config["auths"]["registry.example"];
-        assert_eq!(
-            (&login["username"], &login["password"]),
-            (&json!("trow-pass"), &json!("a:\"b\u{e9}"))
-        );
-        let auth = STANDARD.decode(login["auth"].as_str().unwrap()).unwrap();
-        assert_eq!(auth, "trow-pass:a:\"b\u{e9}".as_bytes());
+        let password = Password::new("a:\"b\u{e9}").unwrap();
+        let secret = Secret::credentials(&environment(), &password);
+        assert_eq!(secret.kind, "kubernetes.io/dockerconfigjson");
+        assert_eq!(secret.data.len(), 1);
+        let config: serde_json::Value =
+            serde_json::from_str(&decoded(&secret, ".dockerconfigjson")).unwrap();
+        let auth = STANDARD.encode("alice:a:\"b\u{e9}");
+        let login = json!({ "username": "alice", "password": "a:\"b\u{e9}", "auth": auth });
+        assert_eq!(config, json!({ "auths": { "registry.example.org": login } }));
     }
 
     #[test]
-    fn the_password_is_stored_without_a_line_end() {
-        let secret = Secret::password("trow", &Password::from_bytes(b"s3cr3tp@55\n").unwrap());
-        assert_eq!(decoded(&secret, "pass"), "s3cr3tp@55");
-        assert_eq!(secret.object()["metadata"]["namespace"], "trow");
+    fn base64_that_looks_like_a_number_stays_text() {
+        let password = Password::new("\u{5de}8").unwrap();
+        let yaml = to_yaml(&[Secret::password(&environment(), &password)]);
+        assert!(yaml.contains("\"1544\"") || yaml.contains("'1544'"), "{yaml}");
     }
 
     #[test]
     fn the_authority_goes_to_cert_managers_namespace() {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_make(folder.path()).unwrap();
-        let secret = Secret::authority(&authority);
-        assert_eq!(secret.title(), "cert-manager/ca-priv");
-        assert_eq!(secret.object()["type"], "kubernetes.io/tls");
+        let secret = Secret::authority(&environment(), &authority);
+        assert_eq!(
+            (secret.title().as_str(), secret.kind),
+            ("cert-manager/my-ca", "kubernetes.io/tls")
+        );
         assert_eq!(decoded(&secret, "tls.crt"), authority.certificate_pem());
         assert_eq!(decoded(&secret, "tls.key"), authority.key_pem());
         assert!(!format!("{secret:?}").contains("BEGIN"));

@@ -44,7 +44,9 @@ enum Step {
 pub fn find<'a>(node: &'a Node, address: &str) -> Result<&'a Node, AddressError> {
     let steps = parse(address)?;
     steps.iter().try_fold(node, |node, step| {
-        index(node, step).and_then(|index| child(node, index)).ok_or_else(|| lost(node, address, step))
+        index(node, step)
+            .and_then(|index| child(node, index))
+            .ok_or_else(|| lost(node, address, step))
     })
 }
 
@@ -75,7 +77,11 @@ pub fn set(node: &mut Node, address: &str, value: Node) -> Result<(), AddressErr
     Ok(())
 }
 
-fn walk<'a>(node: &'a mut Node, address: &str, steps: &[Step]) -> Result<&'a mut Node, AddressError> {
+fn walk<'a>(
+    node: &'a mut Node,
+    address: &str,
+    steps: &[Step],
+) -> Result<&'a mut Node, AddressError> {
     let mut node = node;
     for step in steps {
         let Some(index) = index(node, step) else { return Err(lost(node, address, step)) };
@@ -91,15 +97,21 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
         (Step::Key(key), Value::Mapping(mapping)) => {
             mapping.iter().position(|(name, _)| name.name() == key.as_str())
         }
-        (Step::Where(field, value), Value::Sequence(items)) => items
-            .iter()
-            .position(|item| item.get(field).and_then(Node::as_scalar).is_some_and(|s| s.text() == value)),
+        (Step::Where(field, value), Value::Sequence(items)) => {
+            items.iter().position(|item| scalar(item, field).is_some_and(|text| text == value))
+        }
         (Step::After(text), Value::Sequence(items)) => {
             let at = items.iter().position(|item| item.as_str() == Some(text))?;
             (at + 1 < items.len()).then_some(at + 1)
         }
         _ => None,
     }
+}
+
+/// The text of an element's field, which may lie deeper: `metadata.name`.
+fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
+    let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
+    deep.as_scalar().map(super::yaml::Scalar::text)
 }
 
 fn child(node: &Node, index: usize) -> Option<&Node> {
@@ -132,8 +144,8 @@ fn lost(node: &Node, address: &str, step: &Step) -> AddressError {
         (Value::Sequence(items), Step::Where(field, _)) => {
             let values: Vec<_> = items
                 .iter()
-                .filter_map(|item| item.get(field)?.as_scalar())
-                .map(|scalar| format!("{field}={}", scalar.text()))
+                .filter_map(|item| scalar(item, field))
+                .map(|text| format!("{field}={text}"))
                 .collect();
             format!("a list of {}", values.join(", "))
         }

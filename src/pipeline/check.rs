@@ -40,7 +40,7 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// Checks one environment. `faults` are those known of any upstream.
+/// Checks one environment. `faults` are those known of the upstream's version.
 #[must_use]
 pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -56,7 +56,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
         }
     }
     if rendered.environment.registry.engine == Engine::Trow {
-        for fault in faults.iter().filter(|fault| fault.versions.contains(&upstream.version)) {
+        for fault in faults {
             findings.push(Finding {
                 code: format!("upstream-fault/{}", fault.code),
                 severity: Severity::Warning,
@@ -91,7 +91,14 @@ fn namespace(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) 
         _ => return,
     };
     let hint = "correct metadata.namespace in its file";
-    findings.push(finding(rendered, object, "namespace", "metadata.namespace", message.to_owned(), hint));
+    findings.push(finding(
+        rendered,
+        object,
+        "namespace",
+        "metadata.namespace",
+        message.to_owned(),
+        hint,
+    ));
 }
 
 fn stateful_set(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
@@ -165,7 +172,8 @@ fn service(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
 }
 
 fn ingress(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
-    let rules = find(&object.node, "spec.rules").ok().and_then(Node::as_sequence).unwrap_or_default();
+    let rules =
+        find(&object.node, "spec.rules").ok().and_then(Node::as_sequence).unwrap_or_default();
     for rule in rules {
         let paths = find(rule, "http.paths").ok().and_then(Node::as_sequence).unwrap_or_default();
         for path in paths {
@@ -188,7 +196,9 @@ fn ingress(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
                     object,
                     "ingress-backend",
                     "spec.rules",
-                    format!("leads to the Service `{service}`, which has no such port or is not there"),
+                    format!(
+                        "leads to the Service `{service}`, which has no such port or is not there"
+                    ),
                     "name a Service and port that are rendered",
                 ));
             }
@@ -216,7 +226,8 @@ fn volume(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
 
 /// Namespace and name of the claims that a StatefulSet of one replica makes.
 fn claims(object: &Object) -> Vec<(String, String)> {
-    let templates = find(&object.node, "spec.volumeClaimTemplates").ok().and_then(Node::as_sequence);
+    let templates =
+        find(&object.node, "spec.volumeClaimTemplates").ok().and_then(Node::as_sequence);
     let name = |template| text(template, "metadata.name");
     templates
         .unwrap_or_default()

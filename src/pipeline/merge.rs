@@ -47,7 +47,8 @@ fn merge_under(field: &str, base: &mut Node, overlay: Node) {
 
 fn merge_elements(base: &mut Vec<Node>, overlay: Vec<Node>, key: &str) {
     for element in overlay {
-        let same = |other: &&mut Node| other.get(key).is_some() && other.get(key) == element.get(key);
+        let same =
+            |other: &&mut Node| other.get(key).is_some() && other.get(key) == element.get(key);
         match base.iter_mut().find(same) {
             Some(there) => merge_under("", there, element),
             None => base.push(element),

@@ -1,5 +1,14 @@
 //! Lock and environment in, manifests out. `build.rs` compiles this folder
 //! too, so it imports nothing of the crate but `digest` and `fs`.
 
+pub mod address;
+pub mod check;
+pub mod compose;
+pub mod document;
+pub mod environment;
+pub mod faults;
 pub mod fetch;
+pub mod manifest;
+pub mod merge;
 pub mod upstream;
+pub mod yaml;

@@ -87,7 +87,10 @@ impl fmt::Display for Actions {
 /// than the one in the path: the source of a mount, the entries of a catalog.
 /// A request without one comes from a registry without users and may do all.
 #[derive(Clone)]
-pub struct Permissions(Arc<dyn Fn(&RepositoryName, Actions) -> bool + Send + Sync>);
+pub struct Permissions(Arc<Allows>);
+
+/// Whether something may be done in a repository.
+type Allows = dyn Fn(&RepositoryName, Actions) -> bool + Send + Sync;
 
 impl Permissions {
     /// Permissions that ask this function.

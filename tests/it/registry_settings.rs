@@ -235,7 +235,7 @@ fn print_config_says_where_each_value_comes_from() {
     assert_eq!(line("data-dir"), "data-dir /srv variable WARREN_REGISTRY_DATA_DIR");
     assert_eq!(line("tls"), "tls off flag --no-tls");
     assert_eq!(line("password"), "password (set) flag --password");
-    assert_eq!(line("log-level"), "log-level info built-in default");
+    assert_eq!(line("log-level"), "log-level info environment sandbox");
     assert!(!text.contains("hunter2"));
 
     let json: serde_json::Value = serde_json::from_str(&settings.print(Output::Json)).unwrap();

@@ -34,8 +34,7 @@ impl Home {
     /// When the folder can't be written, or holds a CA that does not fit.
     pub fn open(folder: &Path, user: &str, names: &[String]) -> Result<Self, CliError> {
         let usable = |error: fs::FsError| {
-            CliError::from(error)
-                .hint("name a folder that you can write with --data-dir DIR")
+            CliError::from(error).hint("name a folder that you can write with --data-dir DIR")
         };
         fs::create_dir_all(folder).map_err(usable)?;
         // Clients are given these paths, from whatever folder they run in.

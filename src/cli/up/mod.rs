@@ -33,7 +33,11 @@ pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
     environment: String,
     /// Keep CA, password and data here.
-    #[arg(long, value_name = "DIR", help = "Keep CA, password and data here [default: .warren/ENVIRONMENT]")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Keep CA, password and data here [default: .warren/ENVIRONMENT]"
+    )]
     data_dir: Option<PathBuf>,
     /// Listen on these addresses (port 0 picks a free one).
     #[arg(long, value_name = "IP:PORT,…", default_value = BIND)]
@@ -49,20 +53,24 @@ pub struct Args {
 /// When a step before serving fails, or the proof does.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
-    let composed = composition::checked(&root, &args.environment, context)?;
-    let folder = args
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| root.join(".warren").join(&args.environment));
-    let domain = composed.domain.clone();
-    let names: Vec<String> = composed
-        .host_names
-        .iter()
-        .cloned()
-        .chain(["localhost", "127.0.0.1", "::1"].map(str::to_owned))
-        .collect();
-    let home = Home::open(&folder, &composed.user, &names)?;
+    let composed = composition::checked(&root, &args.environment)?;
+    let folder =
+        args.data_dir.clone().unwrap_or_else(|| root.join(".warren").join(&args.environment));
+    let environment = &composed.rendered.environment;
+    let domain = environment.domain.as_str().to_owned();
+    let names = [domain.as_str(), "localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let printer = &context.printer;
+    let lock = &composed.upstream;
+    printer.note(&format!(
+        "{:<12}trow {} {}, {}",
+        "pin",
+        lock.tag,
+        lock.commit.short(),
+        env!("WARREN_UPSTREAM_OUTCOME")
+    ));
+    let objects = composed.rendered.objects.len();
+    printer.note(&format!("{:<12}{} objects for {}", "composed", objects, args.environment));
+    let home = Home::open(&folder, environment.registry.user.as_str(), &names)?;
     let made = |new: bool| if new { "made" } else { "found" };
     printer.note(&format!(
         "{:<12}{} {}, valid for {}",
@@ -77,7 +85,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         made(home.password_is_new),
         home.password_file.display()
     ));
-    let settings = settings(&composed.registry_defaults, &home, &args.bind)?;
+    let settings = settings(&composed.registry_defaults(), &home, &args.bind)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CliError::failed("cannot start the runtime").because(error))?;
     runtime.block_on(serve(settings, &Arc::new(home), &domain, args.once, context))
@@ -87,7 +95,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 fn settings(defaults: &[(String, String)], home: &Home, bind: &str) -> Result<Settings, CliError> {
     let mut line = vec!["warren-registry".to_owned()];
     for (name, value) in defaults {
-        if !["bind", "data-dir", "password"].contains(&name.as_str()) {
+        if !["bind", "data-dir", "password", "log-level"].contains(&name.as_str()) {
             line.push(format!("--{name}={value}"));
         }
     }
@@ -150,9 +158,7 @@ async fn serve(
         }
     }
     let _ = stop.send(());
-    running
-        .await
-        .map_err(|error| CliError::failed("the registry ended badly").because(error))?;
+    running.await.map_err(|error| CliError::failed("the registry ended badly").because(error))?;
     printer.note("stopped");
     outcome.map(drop)
 }

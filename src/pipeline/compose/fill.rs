@@ -9,13 +9,17 @@ use super::super::yaml::Node;
 /// The container that serves, in the StatefulSet.
 const CONTAINER: &str = "spec.template.spec.containers[name=trow-pod]";
 
+/// The namespace that stands in the base for the environment's.
+const SAMPLE_NAMESPACE: &str = "trow";
+
 /// Puts the environment's values into one object.
 pub(super) fn fill(
     object: &mut Object,
     environment: &Environment,
     upstream: &Upstream,
 ) -> Result<(), AddressError> {
-    if object.is_namespaced() && object.namespace().is_empty() {
+    // What a component puts into another namespace, such as MetalLB's, stays there.
+    if object.is_namespaced() && ["", SAMPLE_NAMESPACE].contains(&object.namespace()) {
         set(&mut object.node, "metadata.namespace", text(environment.namespace.as_str()))?;
     }
     match object.kind().to_owned().as_str() {
@@ -33,10 +37,7 @@ pub(super) fn fill(
 /// The registry's own defaults of an environment: what the build bakes into
 /// `warren-registry`, as setting and value.
 #[must_use]
-pub fn registry_defaults(
-    environment: &Environment,
-    upstream: &Upstream,
-) -> Vec<(String, String)> {
+pub fn registry_defaults(environment: &Environment, upstream: &Upstream) -> Vec<(String, String)> {
     let pairs = [
         ("bind", format!("[::]:{}", upstream.port)),
         ("hostname", environment.domain.as_str().to_owned()),
@@ -54,7 +55,9 @@ fn image(environment: &Environment, upstream: &Upstream) -> String {
         return image.as_str().to_owned();
     }
     match environment.registry.engine {
-        Engine::Warren => concat!("localhost/warren-registry:", env!("CARGO_PKG_VERSION")).to_owned(),
+        Engine::Warren => {
+            concat!("localhost/warren-registry:", env!("CARGO_PKG_VERSION")).to_owned()
+        }
         Engine::Trow => upstream.image.to_string(),
     }
 }
@@ -85,7 +88,11 @@ fn stateful_set(
             set(node, &format!("{CONTAINER}.args[after=--{name}]"), text(value))?;
         }
     }
-    set(node, &format!("{CONTAINER}.env[name=RUST_LOG].value"), text(environment.registry.log_level.as_str()))?;
+    set(
+        node,
+        &format!("{CONTAINER}.env[name=RUST_LOG].value"),
+        text(environment.registry.log_level.as_str()),
+    )?;
     port(node, &format!("{CONTAINER}.ports[name=http].containerPort"), upstream)?;
     set(
         node,
@@ -97,8 +104,12 @@ fn stateful_set(
     set(node, &format!("{security}.runAsUser"), Node::integer(owner.uid.into()))?;
     set(node, &format!("{security}.runAsGroup"), Node::integer(owner.gid.into()))?;
     set(node, &format!("{security}.fsGroup"), Node::integer(owner.gid.into()))?;
-    let claim = "spec.volumeClaimTemplates[apiVersion=v1]";
-    set(node, &format!("{claim}.spec.resources.requests.storage"), text(environment.storage.size.as_str()))?;
+    let claim = "spec.volumeClaimTemplates[metadata.name=data-vol]";
+    set(
+        node,
+        &format!("{claim}.spec.resources.requests.storage"),
+        text(environment.storage.size.as_str()),
+    )?;
     let class = match environment.storage.volume {
         Volume::HostPath { .. } => "",
         Volume::Local { .. } => "trow-local",
@@ -106,8 +117,10 @@ fn stateful_set(
     set(node, &format!("{claim}.spec.storageClassName"), text(class))?;
     let own = "spec.template.spec.initContainers[name=own-data]";
     if find(node, own).is_ok() {
-        let (uid, gid) = (owner.uid, owner.gid);
-        set(node, &format!("{own}.env[name=OWNER].value"), text(&format!("{uid}:{gid}")))?;
+        // Whatever engine serves, this needs a shell: the upstream's image has one.
+        set(node, &format!("{own}.image"), text(&upstream.image.to_string()))?;
+        let owner = text(&format!("{}:{}", owner.uid, owner.gid));
+        set(node, &format!("{own}.args"), Node::sequence([owner]))?;
     }
     let resources = &environment.registry.resources;
     for (kind, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
@@ -152,8 +165,7 @@ fn ingress(
             )]),
         ),
     ])]);
-    let rule =
-        Node::mapping([("host", text(domain)), ("http", Node::mapping([("paths", paths)]))]);
+    let rule = Node::mapping([("host", text(domain)), ("http", Node::mapping([("paths", paths)]))]);
     set(node, "spec.rules", Node::sequence([rule]))?;
     let tls = Node::mapping([
         ("hosts", Node::sequence([text(domain)])),

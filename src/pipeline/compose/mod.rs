@@ -53,7 +53,9 @@ pub enum ComposeError {
         source: AddressError,
     },
     /// A manifest lacks what every object has.
-    #[error("{source_file}: an object needs apiVersion, kind and metadata.name; this has no {missing}")]
+    #[error(
+        "{source_file}: an object needs apiVersion, kind and metadata.name; this has no {missing}"
+    )]
     Incomplete {
         /// The object's file.
         source_file: String,
@@ -86,11 +88,7 @@ pub enum ComposeError {
 ///
 /// # Errors
 /// [`ComposeError`], which names the file and the place.
-pub fn compose(
-    root: &Path,
-    name: &str,
-    upstream: &Upstream,
-) -> Result<Rendered, ComposeError> {
+pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
     let mut objects = read_folder(root, "environments/base")?;
     for component in components(&environment) {
@@ -173,7 +171,8 @@ fn read_folder(root: &Path, folder: &str) -> Result<Vec<Object>, ComposeError> {
         let source = format!("{folder}/{name}");
         for node in yaml::read_bytes(&source, &fs::read(&path)?)? {
             let object = Object { node, source: source.clone() };
-            let missing = |missing| ComposeError::Incomplete { source_file: source.clone(), missing };
+            let missing =
+                |missing| ComposeError::Incomplete { source_file: source.clone(), missing };
             if object.api_version().is_empty() {
                 return Err(missing("apiVersion"));
             }

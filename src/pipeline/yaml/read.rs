@@ -301,7 +301,11 @@ fn cost(node: &Node) -> Cost {
 }
 
 fn tag_text(tag: &Tag) -> String {
-    if tag.handle == CORE { format!("!!{}", tag.suffix) } else { format!("{}{}", tag.handle, tag.suffix) }
+    if tag.handle == CORE {
+        format!("!!{}", tag.suffix)
+    } else {
+        format!("{}{}", tag.handle, tag.suffix)
+    }
 }
 
 /// What the handle `!!` stands for.
@@ -320,7 +324,11 @@ fn collection_tag(tag: Option<&Tag>, right: &str, found: &'static str) -> Result
 
 /// The scalar as its tag wants it. A string keeps quotes, so that it needs no
 /// tag any more.
-fn tagged_scalar(text: String, style: TScalarStyle, tag: Option<&Tag>) -> Result<Scalar, YamlFault> {
+fn tagged_scalar(
+    text: String,
+    style: TScalarStyle,
+    tag: Option<&Tag>,
+) -> Result<Scalar, YamlFault> {
     let style = match style {
         TScalarStyle::Plain => Style::Plain,
         TScalarStyle::SingleQuoted => Style::Single,

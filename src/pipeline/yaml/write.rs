@@ -125,7 +125,8 @@ impl Writer {
 }
 
 fn is_empty_plain(node: &Node) -> bool {
-    node.as_scalar().is_some_and(|scalar| scalar.style() == Style::Plain && scalar.text().is_empty())
+    node.as_scalar()
+        .is_some_and(|scalar| scalar.style() == Style::Plain && scalar.text().is_empty())
 }
 
 fn is_block(scalar: &Scalar) -> bool {

@@ -75,10 +75,7 @@ impl Settings {
             max_blob_size: layers
                 .parsed("max-blob-size", blob, |text| mebibytes(text).map(Some))?
                 .unwrap_or(Setting::built_in(None)),
-            log_level: match layers.parsed("log-level", level, log_level)? {
-                Some(level) => level,
-                None => fallback_level(variables)?,
-            },
+            log_level: log_level_setting(&layers, level, variables)?,
             log_format: layers
                 .parsed("log-format", log_format, log_format_of)?
                 .unwrap_or(Setting::built_in(LogFormat::Text)),
@@ -293,14 +290,25 @@ fn log_level(text: &str) -> Result<String, String> {
     ))
 }
 
-/// `RUST_LOG` is often set for other programs: what is no level for this one
-/// is not an error.
-fn fallback_level(variables: &Variables) -> Result<Setting<String>, SettingsError> {
+/// The level of flag or variable; `RUST_LOG`, which Trow reads, stands before
+/// what the environment says. It is often set for other programs: what is no
+/// level for this one is not an error.
+fn log_level_setting(
+    layers: &Layers,
+    flag: Option<Setting<String>>,
+    variables: &Variables,
+) -> Result<Setting<String>, SettingsError> {
+    let given = layers.parsed("log-level", flag, log_level)?;
+    let own = given.filter(|given| !matches!(given.origin, Origin::Environment(_)));
+    if let Some(own) = own {
+        return Ok(own);
+    }
     let level = variables.get(env_vars::RUST_LOG)?.and_then(|text| log_level(&text).ok());
-    Ok(level.map_or_else(
-        || Setting::built_in("info".to_owned()),
-        |value| Setting { value, origin: Origin::Variable(env_vars::RUST_LOG) },
-    ))
+    if let Some(value) = level {
+        return Ok(Setting { value, origin: Origin::Variable(env_vars::RUST_LOG) });
+    }
+    let environment = layers.parsed("log-level", None, log_level)?;
+    Ok(environment.unwrap_or_else(|| Setting::built_in("info".to_owned())))
 }
 
 fn log_format_of(text: &str) -> Result<LogFormat, String> {

@@ -18,12 +18,14 @@ use crate::digest::{Algorithm, Digest};
 
 mod error;
 pub mod fs;
+pub mod memory;
 mod page;
 mod stream;
 mod upload_id;
 
 pub use error::StoreError;
 pub use fs::FsStore;
+pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use stream::{BlobStream, ChunkSource};
 pub use upload_id::UploadId;

@@ -66,7 +66,7 @@ impl Layout {
     }
 
     pub(super) fn blob_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        by_digest(self.blob_links(name), digest)
+        by_digest(&self.blob_links(name), digest)
     }
 
     pub(super) fn manifests(&self, name: &RepositoryName) -> PathBuf {
@@ -74,7 +74,7 @@ impl Layout {
     }
 
     pub(super) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        by_digest(self.manifests(name), digest)
+        by_digest(&self.manifests(name), digest)
     }
 
     pub(super) fn tags(&self, name: &RepositoryName) -> PathBuf {
@@ -90,7 +90,7 @@ impl Layout {
     }
 
     pub(super) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> PathBuf {
-        by_digest(self.repository(name).join("_referrers"), subject)
+        by_digest(&self.repository(name).join("_referrers"), subject)
     }
 
     pub(super) fn referrer(
@@ -108,6 +108,6 @@ impl Layout {
     }
 }
 
-fn by_digest(folder: PathBuf, digest: &Digest) -> PathBuf {
+fn by_digest(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join(digest.algorithm().name()).join(digest.hex())
 }

@@ -81,10 +81,10 @@ pub(super) fn resume(
     let Some(file) = lock(inner, &path)? else { return Ok(None) };
     let size = file.metadata().at("look at", &path)?.len();
     let checkpoint = Checkpoint::read(inner, &folder, status.algorithm)?;
-    let (mut hasher, hashed) = checkpoint
-        .filter(|(_, hashed)| *hashed <= size)
+    let (mut hasher, known) = checkpoint
+        .filter(|(_, known)| *known <= size)
         .unwrap_or_else(|| (Hasher::new(status.algorithm), 0));
-    hash_rest(&file, &path, &mut hasher, hashed)?;
+    hash_rest(&file, &path, &mut hasher, known)?;
     Ok(Some(FsUpload {
         inner: Arc::clone(inner),
         repository: repository.clone(),
@@ -334,7 +334,7 @@ fn hash_rest(
 /// missing or torn the data is read again.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
-    hashed: u64,
+    length: u64,
     hasher: Vec<u8>,
     /// The digest of the two others.
     check: String,
@@ -344,7 +344,7 @@ impl Checkpoint {
     fn write(inner: &Inner, folder: &Path, open: &Open) -> Result<(), StoreError> {
         let hasher = open.hasher.save();
         let check = Self::check(open.written, &hasher);
-        let checkpoint = Self { hashed: open.written, hasher, check };
+        let checkpoint = Self { length: open.written, hasher, check };
         let text =
             serde_json::to_vec(&checkpoint).map_err(std::io::Error::from).at("write", folder)?;
         Ok(inner.disk.put_for_now(&folder.join("hash"), &text)?)
@@ -357,14 +357,14 @@ impl Checkpoint {
     ) -> Result<Option<(Hasher, u64)>, StoreError> {
         let Some(text) = inner.disk.read(&folder.join("hash"))? else { return Ok(None) };
         let Ok(checkpoint) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
-        if checkpoint.check != Self::check(checkpoint.hashed, &checkpoint.hasher) {
+        if checkpoint.check != Self::check(checkpoint.length, &checkpoint.hasher) {
             return Ok(None);
         }
         let hasher = Hasher::resume(algorithm, &checkpoint.hasher);
-        Ok(hasher.map(|hasher| (hasher, checkpoint.hashed)))
+        Ok(hasher.map(|hasher| (hasher, checkpoint.length)))
     }
 
-    fn check(hashed: u64, hasher: &[u8]) -> String {
-        Digest::sha256(&[&hashed.to_be_bytes(), hasher].concat()).to_string()
+    fn check(length: u64, hasher: &[u8]) -> String {
+        Digest::sha256(&[&length.to_be_bytes(), hasher].concat()).to_string()
     }
 }

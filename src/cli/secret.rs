@@ -1,0 +1,268 @@
+//! `warren secret`: makes the Secrets that an environment's objects refer to,
+//! from what only the operator has.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::{CliError, ErrorKind};
+use crate::delivery::cluster::{Cluster, Reach};
+use crate::delivery::kubectl::Kubectl;
+use crate::delivery::password::{Password, PasswordError, Source};
+use crate::delivery::secret::{Secret, SecretKind, to_yaml};
+use crate::fs::{self, Access};
+use crate::pipeline::environment::{self, Environment, EnvironmentError};
+use crate::trust::Authority;
+
+/// Make the Secrets that an environment's objects refer to
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The password comes from a prompt, --password-file or --password-env, \
+                        never from an argument. The Secrets go to the cluster (--apply), to a \
+                        file (--output) or into a pipe, never into deploy/.\n\
+                        Example: warren secret sandbox --apply")]
+pub struct Args {
+    /// The environment: the name of a file in environments/, without .toml.
+    environment: String,
+    /// Which Secrets, such as trow-pass [default: all].
+    names: Vec<String>,
+    /// Read the password from this file, or from stdin for `-`. One line end
+    /// after it is not part of it.
+    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
+    password_file: Option<PathBuf>,
+    /// Read the password from this environment variable.
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: Option<String>,
+    /// Where the private CA is; made when it isn't there.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Where the private CA is; made when it isn't there [default: \
+                .warren/ENVIRONMENT/ca, where warren up keeps it]"
+    )]
+    ca_dir: Option<PathBuf>,
+    /// Give the Secrets to the environment's cluster.
+    #[arg(long, conflicts_with = "output")]
+    apply: bool,
+    /// Write them to this file, readable for you alone.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the file of --output.
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// Taken only to be refused with the way out.
+    #[arg(long, hide = true, num_args = 0..=1, value_name = "PASSWORD")]
+    #[allow(clippy::option_option, reason = "whether it was given matters, never what")]
+    password: Option<Option<String>>,
+}
+
+/// Where the Secrets go.
+enum Sink {
+    Cluster,
+    File(PathBuf),
+    Stdout,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an argument is wrong, there is no password that can log in, the CA
+/// can't be used, the file can't be written or the cluster refuses.
+pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
+    if args.password.is_some() {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            "a password is never an argument: every process of the machine can read it there, \
+             and the shell's history keeps it",
+        )
+        .hint("leave it out to be asked, or use --password-file FILE, --password-env VARIABLE")
+        .hint("what was typed is known now: choose another password"));
+    }
+    let root = context.root()?;
+    let environment = environment::read(&root, &args.environment).map_err(|error| match error {
+        EnvironmentError::Unknown { .. } => CliError::new(ErrorKind::Usage, error.to_string()),
+        error => CliError::input(error),
+    })?;
+    let kinds = chosen(&args.names, &environment)?;
+    // Whatever can fail fails before anyone is asked for a password.
+    let sink = sink(args, &root)?;
+    let kubectl = Kubectl::from_environment();
+    let cluster = Cluster::new(&kubectl, environment.cluster.context.as_str());
+    if matches!(sink, Sink::Cluster) {
+        reached(&cluster.reach())?;
+    }
+    let secrets = make(args, context, &root, &environment, &kinds)?;
+    let titles: Vec<_> = secrets.iter().map(Secret::title).collect();
+    let titles = titles.join(", ");
+    let yaml = to_yaml(&secrets);
+    match sink {
+        Sink::Stdout => context.printer.out(&yaml),
+        Sink::File(path) => {
+            fs::write_atomic(&path, yaml.as_bytes(), Access::Owner)?;
+            context.printer.note(&format!("{titles} written to {}", path.display()));
+            context.printer.note("whoever can read this file can log in: keep it out of git");
+        }
+        Sink::Cluster => {
+            let said = cluster.apply_objects(&yaml).map_err(|error| {
+                let hint = error.hint();
+                let refused = CliError::failed(format!("{titles} not made")).because(error);
+                match hint {
+                    Some(hint) => refused.hint(hint),
+                    None => refused,
+                }
+            })?;
+            for line in said {
+                context.printer.note(&line);
+            }
+            context.printer.note(&format!("applied to {}", cluster.context()));
+        }
+    }
+    Ok(())
+}
+
+/// The Secrets that are named, or all; each once, in a fixed order.
+fn chosen(names: &[String], environment: &Environment) -> Result<Vec<SecretKind>, CliError> {
+    if names.is_empty() {
+        return Ok(SecretKind::ALL.to_vec());
+    }
+    let mut kinds = Vec::new();
+    for name in names {
+        let kind = SecretKind::by_name(name, environment).ok_or_else(|| {
+            let known = SecretKind::ALL.map(|kind| kind.name(environment)).join(", ");
+            CliError::new(
+                ErrorKind::Usage,
+                format!("{} has no Secret {name:?}; there is {known}", environment.name),
+            )
+        })?;
+        kinds.push(kind);
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(kinds)
+}
+
+fn sink(args: &Args, root: &Path) -> Result<Sink, CliError> {
+    if args.apply {
+        return Ok(Sink::Cluster);
+    }
+    if let Some(path) = &args.output {
+        return file(path, root, args.force).map(Sink::File);
+    }
+    if std::io::stdout().is_terminal() {
+        return Err(CliError::new(ErrorKind::Usage, "a Secret is not printed on a terminal").hint(
+            "give it to the cluster with --apply, to a file with --output FILE, or pipe it",
+        ));
+    }
+    Ok(Sink::Stdout)
+}
+
+/// A path where a Secret may be written.
+fn file(path: &Path, root: &Path, force: bool) -> Result<PathBuf, CliError> {
+    let unwritable =
+        |reason: &str| CliError::new(ErrorKind::Usage, format!("{}: {reason}", path.display()));
+    let name = path.file_name().ok_or_else(|| unwritable("is no name for a file"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // The real folder, so that neither `..` nor a link leads into git.
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| unwritable(&format!("there is no such folder ({error})")))?;
+    for committed in ["deploy", "environments"] {
+        let inside =
+            root.join(committed).canonicalize().is_ok_and(|place| folder.starts_with(place));
+        if inside {
+            return Err(unwritable(&format!(
+                "{committed}/ is committed and synced: a Secret there is a leak"
+            ))
+            .hint("write it outside of the repository, or give it to the cluster with --apply"));
+        }
+    }
+    let target = folder.join(name);
+    if target.is_dir() {
+        return Err(unwritable("is a folder"));
+    }
+    if target.symlink_metadata().is_ok() && !force {
+        return Err(unwritable("is already there").hint("overwrite it with --force"));
+    }
+    Ok(target)
+}
+
+fn reached(reach: &Reach) -> Result<(), CliError> {
+    match reach.obstacle() {
+        None => Ok(()),
+        Some(obstacle) => {
+            Err(CliError::new(ErrorKind::Unreachable, format!("nothing is made: {obstacle}"))
+                .hint("write the Secrets to a file with --output FILE and apply it later"))
+        }
+    }
+}
+
+fn make(
+    args: &Args,
+    context: &Context,
+    root: &Path,
+    environment: &Environment,
+    kinds: &[SecretKind],
+) -> Result<Vec<Secret>, CliError> {
+    // The CA first: it can fail without anyone having typed anything.
+    let authority = if kinds.contains(&SecretKind::Authority) {
+        Some(authority(args, context, root, environment)?)
+    } else {
+        None
+    };
+    let password = if kinds.iter().any(|kind| kind.needs_password()) {
+        Some(password(args, environment)?)
+    } else {
+        None
+    };
+    let secrets = kinds.iter().filter_map(|kind| match (kind, &password, &authority) {
+        (SecretKind::Password, Some(password), _) => Some(Secret::password(environment, password)),
+        (SecretKind::Credentials, Some(password), _) => {
+            Some(Secret::credentials(environment, password))
+        }
+        (SecretKind::Authority, _, Some(authority)) => {
+            Some(Secret::authority(environment, authority))
+        }
+        _ => None,
+    });
+    Ok(secrets.collect())
+}
+
+fn authority(
+    args: &Args,
+    context: &Context,
+    root: &Path,
+    environment: &Environment,
+) -> Result<Authority, CliError> {
+    let default = || root.join(".warren").join(&environment.name).join("ca");
+    let folder = args.ca_dir.clone().unwrap_or_else(default);
+    let authority = Authority::open_or_make(&folder)
+        .map_err(|error| CliError::failed("the private CA").because(error))?;
+    let how = if authority.is_new() { "made" } else { "found" };
+    context.printer.note(&format!(
+        "private CA {how}: clients are to trust {}",
+        authority.certificate_path().display()
+    ));
+    Ok(authority)
+}
+
+fn password(args: &Args, environment: &Environment) -> Result<Password, CliError> {
+    let source = match (&args.password_file, &args.password_env) {
+        (Some(path), _) if path == Path::new("-") => Source::Stdin,
+        (Some(path), _) => Source::File(path.clone()),
+        (None, Some(name)) => Source::Variable(name.clone()),
+        (None, None) if std::io::stdin().is_terminal() => Source::Prompt,
+        (None, None) => {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                "there is no password, and no terminal to ask on",
+            )
+            .hint("use --password-file FILE (- for stdin) or --password-env VARIABLE"));
+        }
+    };
+    source.read(environment.registry.user.as_str()).map_err(|error| match error {
+        PasswordError::Fs(error) => error.into(),
+        error => CliError::new(ErrorKind::Input, error.to_string()),
+    })
+}

@@ -1,0 +1,142 @@
+//! The synced folder `deploy/<environment>/`: replaced as a whole, so that
+//! what no longer renders disappears from it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::changes::{ChangeKind, Changes, read_folder};
+use crate::fs::{self, Access, FsError};
+use crate::pipeline::compose::KUSTOMIZATION;
+
+/// Why a folder was not replaced. It is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file could not be read, written or renamed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The folder holds something that no render wrote.
+    #[error(
+        "{} holds files but no {KUSTOMIZATION}, so no render wrote it: name an empty or a new folder",
+        folder.display()
+    )]
+    NotOurs {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder has no name, such as `/` or `..`.
+    #[error("{} has no name of its own: name a folder to replace", folder.display())]
+    NoName {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Makes `target` hold these files and nothing else, in one step: a crash
+/// leaves the old folder or the new. Says whether anything changed.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, FolderError> {
+    let no_name = || FolderError::NoName { folder: target.to_owned() };
+    let name = target.file_name().ok_or_else(no_name)?.to_string_lossy();
+    let there = target.exists();
+    if there {
+        let entries = fs::list(target)?;
+        if !entries.is_empty() && !target.join(KUSTOMIZATION).exists() {
+            return Err(FolderError::NotOurs { folder: target.to_owned() });
+        }
+        if Changes::between(&read_folder(target)?, files).is_empty() && entries.len() == files.len()
+        {
+            return Ok(false);
+        }
+    }
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent)?;
+    let sibling = |kind: &str| parent.join(format!(".{name}.{}.{kind}", std::process::id()));
+    let (new, old) = (Temporary(sibling("new")), Temporary(sibling("old")));
+    fs::remove_dir_all_if_there(&new.0)?;
+    fs::create_dir_all(&new.0)?;
+    for (file, text) in files {
+        fs::write_atomic(&new.0.join(file), text.as_bytes(), Access::Everyone)?;
+    }
+    if there {
+        fs::rename(target, &old.0)?;
+    }
+    if let Err(error) = fs::rename(&new.0, target) {
+        if there {
+            fs::rename(&old.0, target)?;
+        }
+        return Err(error.into());
+    }
+    fs::sync_dir(parent)?;
+    Ok(true)
+}
+
+/// What differs between `target` and these files, a line a file.
+///
+/// # Errors
+/// When the folder can't be read; that it is missing is a difference.
+pub fn differences(
+    target: &Path,
+    files: &BTreeMap<String, String>,
+) -> Result<Vec<String>, FsError> {
+    let there = if target.exists() { read_folder(target)? } else { BTreeMap::new() };
+    let changes = Changes::between(&there, files);
+    let mut lines = Vec::new();
+    for (kind, says) in [
+        (ChangeKind::Added, "is not in deploy/"),
+        (ChangeKind::Changed, "differs"),
+        (ChangeKind::Removed, "no longer renders"),
+    ] {
+        lines.extend(changes.files(kind).into_iter().map(|file| format!("{file} {says}")));
+    }
+    Ok(lines)
+}
+
+/// A folder that is removed when it goes out of scope.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all_if_there(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_folder_is_replaced_as_a_whole_and_once() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("deploy/sandbox");
+        let first = files(&[(KUSTOMIZATION, "a"), ("gone.yaml", "b")]);
+        let second = files(&[(KUSTOMIZATION, "a"), ("new.yaml", "c")]);
+        assert!(replace(&target, &first).unwrap());
+        assert!(!replace(&target, &first).unwrap());
+        assert_eq!(
+            differences(&target, &second).unwrap(),
+            ["new.yaml is not in deploy/", "gone.yaml no longer renders"]
+        );
+        assert!(replace(&target, &second).unwrap());
+        assert!(differences(&target, &second).unwrap().is_empty());
+        assert_eq!(fs::list(target.parent().unwrap()).unwrap(), [target]);
+    }
+
+    #[test]
+    fn somebody_elses_folder_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("precious");
+        fs::write_atomic(&file, b"x", Access::Everyone).unwrap();
+        let error = replace(root.path(), &files(&[(KUSTOMIZATION, "a")])).unwrap_err();
+        assert!(matches!(error, FolderError::NotOurs { .. }), "{error}");
+        assert!(file.exists());
+    }
+}
