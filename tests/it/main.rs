@@ -1,5 +1,7 @@
 //! The one integration binary: a module per file of this folder.
 
+mod compose;
+mod check_cli;
 mod environment;
 mod git_server;
 mod registry_auth;
@@ -14,3 +16,4 @@ mod upstream;
 mod upstream_cli;
 mod upstream_fixture;
 mod walls;
+mod yaml;
