@@ -70,10 +70,8 @@ fn compose(root: &Path, out: &Path, upstream: &Upstream) -> Result<(), Vec<Strin
                 .map_err(|error| said(&error))?;
         }
         let defaults = compose::registry_defaults(&rendered.environment, upstream);
-        table.push_str(&format!(
-            "EnvironmentDefaults {{ name: {name:?}, settings: &{:?} }},",
-            defaults
-        ));
+        let row = format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
+        table.push_str(&row);
     }
     table.push(']');
     fs::write_atomic(&out.join("environments.rs"), table.as_bytes(), fs::Access::Everyone)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, render, up, upstream};
+use super::{check, deploy, diff, render, secret, up, upstream};
 
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
@@ -34,6 +34,12 @@ pub enum Command {
     Render(render::Args),
     /// Check environments, and that deploy/ equals what renders.
     Check(check::Args),
+    /// Render, check and write deploy/ENVIRONMENT, and apply it.
+    Deploy(deploy::Args),
+    /// Show what a render would change in deploy/ENVIRONMENT.
+    Diff(diff::Args),
+    /// Make the Secrets that an environment's objects refer to.
+    Secret(secret::Args),
     /// The pinned upstream: what it is, whether it still is, and moving the pin.
     Upstream(upstream::Args),
 }

@@ -222,9 +222,12 @@ fn later(path: &Path, context: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.strip_prefix(&here).unwrap_or(path).display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:+=".contains(c);
-    let quoted = |text: &str| match text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+    let quoted = |text: &str| {
+        if text.chars().all(plain) {
+            text.to_owned()
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
     };
     format!(
         "kubectl apply -k {} --context={} --server-side --field-manager=warren",

@@ -5,9 +5,12 @@ pub mod args;
 pub mod check;
 pub mod composition;
 pub mod context;
+pub mod deploy;
+pub mod diff;
 pub mod error;
 pub mod printer;
 pub mod render;
+pub mod secret;
 pub mod up;
 pub mod upstream;
 
@@ -45,6 +48,9 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Up(args) => up::run(args, context),
         Command::Render(args) => render::run(args, context),
         Command::Check(args) => check::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Secret(args) => secret::run(args, context),
         Command::Upstream(args) => upstream::run(args, context),
     }
 }

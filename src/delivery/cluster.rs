@@ -17,7 +17,7 @@ const REQUEST_TIMEOUT: &str = "--request-timeout=5s";
 /// How long `kubectl` has for a short answer, its login helper included.
 const SHORT: Duration = Duration::from_secs(15);
 /// How long applying may take.
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_mins(5);
 /// Who owns the fields that we apply.
 const FIELD_MANAGER: &str = "--field-manager=warren";
 
@@ -141,7 +141,7 @@ impl<'a> Cluster<'a> {
         ) {
             Ok(finished) if finished.success => names(&finished.stdout),
             Ok(finished) => return Reach::Unreachable { reason: finished.reason() },
-            Err(error) => return unreachable_because(error),
+            Err(error) => return unreachable_because(&error),
         };
         if !known.iter().any(|name| name == self.context) {
             return Reach::NoContext { name: self.context.to_owned(), known };
@@ -151,7 +151,7 @@ impl<'a> Cluster<'a> {
             // Who may not ask for readiness may still be allowed to apply.
             Ok(finished) if finished.stderr.contains("(Forbidden)") => Reach::Ready,
             Ok(finished) => Reach::Unreachable { reason: finished.reason() },
-            Err(error) => unreachable_because(error),
+            Err(error) => unreachable_because(&error),
         }
     }
 
@@ -237,7 +237,7 @@ impl<'a> Cluster<'a> {
     }
 }
 
-fn unreachable_because(error: RunError) -> Reach {
+fn unreachable_because(error: &RunError) -> Reach {
     match error {
         RunError::Start { .. } => Reach::NoKubectl { reason: error.to_string() },
         RunError::Limit { .. } => Reach::Unreachable { reason: error.to_string() },

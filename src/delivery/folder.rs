@@ -31,14 +31,16 @@ pub enum FolderError {
     },
 }
 
-/// Makes `target` hold these files and nothing else, in one step: a crash
-/// leaves the old folder or the new. Says whether anything changed.
+/// Makes `target` hold these files and nothing else. A crash leaves the old
+/// folder or the new, or, between the two renames, the old one as
+/// `.NAME.old`, which the next call puts back. Says whether anything changed.
 ///
 /// # Errors
 /// [`FolderError`].
 pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, FolderError> {
     let no_name = || FolderError::NoName { folder: target.to_owned() };
     let name = target.file_name().ok_or_else(no_name)?.to_string_lossy();
+    recover(target, &name)?;
     let there = target.exists();
     if there {
         let entries = fs::list(target)?;
@@ -55,22 +57,29 @@ pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, 
         _ => Path::new("."),
     };
     fs::create_dir_all(parent)?;
-    let sibling = |kind: &str| parent.join(format!(".{name}.{}.{kind}", std::process::id()));
-    let (new, old) = (Temporary(sibling("new")), Temporary(sibling("old")));
-    fs::remove_dir_all_if_there(&new.0)?;
-    fs::create_dir_all(&new.0)?;
+    let sibling = |kind: &str| parent.join(format!(".{name}.{kind}"));
+    let (new, old) = (sibling("new"), sibling("old"));
+    fs::remove_dir_all_if_there(&new)?;
+    fs::create_dir_all(&new)?;
     for (file, text) in files {
-        fs::write_atomic(&new.0.join(file), text.as_bytes(), Access::Everyone)?;
+        let path = new.join(file);
+        if let Err(error) = fs::write_atomic(&path, text.as_bytes(), Access::Everyone) {
+            fs::remove_dir_all_if_there(&new)?;
+            return Err(error.into());
+        }
     }
     if there {
-        fs::rename(target, &old.0)?;
+        fs::remove_dir_all_if_there(&old)?;
+        fs::rename(target, &old)?;
     }
-    if let Err(error) = fs::rename(&new.0, target) {
+    if let Err(error) = fs::rename(&new, target) {
+        // Should this fail too, the old folder stays where the next run finds it.
         if there {
-            fs::rename(&old.0, target)?;
+            fs::rename(&old, target)?;
         }
         return Err(error.into());
     }
+    fs::remove_dir_all_if_there(&old)?;
     fs::sync_dir(parent)?;
     Ok(true)
 }
@@ -96,13 +105,13 @@ pub fn differences(
     Ok(lines)
 }
 
-/// A folder that is removed when it goes out of scope.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all_if_there(&self.0);
+/// Puts back the folder that a crash between the two renames left aside.
+fn recover(target: &Path, name: &str) -> Result<(), FsError> {
+    let old = target.with_file_name(format!(".{name}.old"));
+    if !target.exists() && old.exists() {
+        fs::rename(&old, target)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -128,6 +137,17 @@ mod tests {
         assert!(replace(&target, &second).unwrap());
         assert!(differences(&target, &second).unwrap().is_empty());
         assert_eq!(fs::list(target.parent().unwrap()).unwrap(), [target]);
+    }
+
+    #[test]
+    fn a_crash_between_the_renames_loses_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("sandbox");
+        let first = files(&[(KUSTOMIZATION, "a")]);
+        replace(&target, &first).unwrap();
+        fs::rename(&target, &root.path().join(".sandbox.old")).unwrap();
+        assert!(!replace(&target, &first).unwrap(), "the old folder is back");
+        assert_eq!(fs::list(root.path()).unwrap(), [target]);
     }
 
     #[test]

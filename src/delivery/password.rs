@@ -134,7 +134,7 @@ impl Source {
                     rpassword::prompt_password(question)
                         .map_err(|source| PasswordError::Read { from: "the terminal", source })
                 };
-                let first = Password::new(&ask(format!("Password for {}: ", user))?)?;
+                let first = Password::new(&ask(format!("Password for {user}: "))?)?;
                 if ask("Again: ".to_owned())? == first.expose() {
                     Ok(first)
                 } else {

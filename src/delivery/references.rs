@@ -118,7 +118,9 @@ impl Search {
     fn walk(&mut self, value: &Value, namespace: &str, by: &str) {
         match value {
             Value::Sequence(elements) => {
-                elements.iter().for_each(|element| self.walk(element, namespace, by));
+                for element in elements {
+                    self.walk(element, namespace, by);
+                }
             }
             Value::Mapping(fields) => {
                 for (key, field) in fields {

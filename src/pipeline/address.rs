@@ -111,7 +111,7 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
 /// The text of an element's field, which may lie deeper: `metadata.name`.
 fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
     let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
-    deep.as_scalar().map(|scalar| scalar.text())
+    deep.as_scalar().map(super::yaml::Scalar::text)
 }
 
 fn child(node: &Node, index: usize) -> Option<&Node> {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, DocumentError> {
     toml::from_str(text).map_err(|error| {
         let hint = hint(error.message());
-        DocumentError::new(path, text, error.span(), error.message().to_owned(), hint)
+        DocumentError::new(path, text, error.span(), error.message(), hint)
     })
 }
 
@@ -48,7 +48,7 @@ impl DocumentError {
         path: &Path,
         text: &str,
         span: Option<Range<usize>>,
-        reason: String,
+        reason: &str,
         hint: Option<String>,
     ) -> Self {
         let span = span.unwrap_or(0..0);

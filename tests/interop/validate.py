@@ -1,17 +1,25 @@
 #!/usr/bin/env python3
-"""Validates every rendered object with validators that are not ours.
+"""Validates the committed manifests against schemas which we did not write.
 
-Kinds of Kubernetes itself go through kubernetes-validate, strictly, by the
-schemas of the version that the environment names. Custom resources go through
-jsonschema, by the schemas that their projects publish with their Go modules,
-made strict: a field that the schema doesn't name is an error. A kind that
-neither knows fails; nothing is skipped.
+    validate.py [--root DIR] [--rendered DIR]
 
-Needs: kubernetes-validate, jsonschema and PyYAML; `go` for the module proxy.
-Usage: validate.py [folder with environments/ and deploy/, default this one's]
+Each object of deploy/<environment>/*.yaml is held against the Kubernetes
+version of environments/<environment>.toml, strictly: a field that the schema
+does not know is a failure, and so are a kind without a schema and a key that
+stands twice. Custom resources are held against the CRDs in the Go modules of
+their projects. The kustomization lists the other files of its folder, all of
+them and nothing else.
+
+Needs Python 3.11 and `pip install kubernetes-validate jsonschema pyyaml`, and
+`go` for the CRDs. The exit code is 1 when an object failed, 2 when there was
+nothing to validate or a tool is missing.
 """
 
+import argparse
+import copy
+import functools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -23,174 +31,179 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate.utils import VersionNotSupportedError
 
-# API group -> the Go module that publishes its CRDs, and where in it they are.
-CRDS = {
+# The API group of a custom resource, the module with its CRD, and where there.
+MODULES = {
     "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds"),
     "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases"),
 }
-# Groups without a dot, and those that end so, are Kubernetes' own.
-BUILTIN_SUFFIX = ".k8s.io"
+
 KUSTOMIZATION = "kustomization.yaml"
 
 
-class StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice; the plain loader takes the last."""
+class Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which the plain loader takes the last."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
             if name in seen:
-                raise ValueError(f"line {key.start_mark.line + 1}: the key {name!r} stands twice")
+                problem = f"the key {name!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
 
 
-def load(path):
-    documents = [d for d in yaml.load_all(path.read_bytes(), StrictLoader) if d is not None]
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise ValueError(f"holds {len(documents)} documents; each file is one object")
-    return documents[0]
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    here = pathlib.Path(__file__).resolve().parents[2]
+    parser.add_argument("--root", type=pathlib.Path, default=here)
+    parser.add_argument("--rendered", type=pathlib.Path, help="instead of ROOT/deploy")
+    arguments = parser.parse_args()
+    rendered = arguments.rendered or arguments.root / "deploy"
 
-
-def strict(schema):
-    """The schema with `additionalProperties: false` wherever it names fields."""
-    if isinstance(schema, list):
-        return [strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    out = {}
-    for key, value in schema.items():
-        # Below `properties` the keys are names of fields, not words of the schema.
-        named = key in ("properties", "patternProperties") and isinstance(value, dict)
-        literal = key in ("default", "enum", "example")
-        if named:
-            out[key] = {name: strict(inner) for name, inner in value.items()}
+    passed = failed = 0
+    for settings in sorted((arguments.root / "environments").glob("*.toml")):
+        version = tomllib.loads(settings.read_text())["kubernetes"]
+        files = sorted((rendered / settings.stem).glob("*.yaml"))
+        files = [file for file in files if file.name != KUSTOMIZATION]
+        if not files:
+            print(f"FAIL {rendered / settings.stem}: no manifests", file=sys.stderr)
+            failed += 1
         else:
-            out[key] = value if literal else strict(value)
-    opened = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not opened:
-        out["additionalProperties"] = False
-    return out
+            files.append(rendered / settings.stem / KUSTOMIZATION)
+        for file in files:
+            listing = file.name == KUSTOMIZATION
+            reasons = check_listing(file) if listing else check(file, version)
+            for reason in reasons:
+                print(f"FAIL {file}: {reason}", file=sys.stderr)
+            failed += bool(reasons)
+            passed += not reasons
+    print(f"{passed} passed, {failed} failed")
+    if passed + failed == 0:
+        return 2
+    return 1 if failed else 0
 
 
-def module_folder(module):
-    with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            ["go", "mod", "download", "-json", module],
-            cwd=empty, capture_output=True, text=True, check=False, timeout=600,
-        )
-    if done.returncode != 0:
-        raise SystemExit(f"cannot get {module}: {done.stderr.strip() or done.stdout.strip()}")
-    return pathlib.Path(json.loads(done.stdout)["Dir"])
-
-
-class Schemas:
-    """The schemas of custom resources, fetched once a module."""
-
-    def __init__(self):
-        self.groups = {}
-
-    def group(self, group):
-        if group not in self.groups:
-            module, folder = CRDS[group]
-            kinds = {}
-            for path in sorted((module_folder(module) / folder).glob("*.yaml")):
-                for crd in yaml.safe_load_all(path.read_bytes()):
-                    if not crd or crd.get("kind") != "CustomResourceDefinition":
-                        continue
-                    spec = crd["spec"]
-                    for version in spec["versions"] if spec["group"] == group else []:
-                        if version.get("served"):
-                            schema = strict(version["schema"]["openAPIV3Schema"])
-                            scope = spec["scope"]
-                            kinds[spec["names"]["kind"], version["name"]] = (scope, schema)
-            if not kinds:
-                raise SystemExit(f"{module} has no CRD of {group} in {folder}")
-            self.groups[group] = kinds
-        return self.groups[group]
-
-
-def validate(document, version, schemas):
-    """The errors of one object."""
-    api, kind = document.get("apiVersion"), document.get("kind")
-    if not (isinstance(api, str) and isinstance(kind, str) and api and kind):
-        return [f"apiVersion is {api!r} and kind is {kind!r}; both are texts in every object"]
-    group, _, api_version = api.rpartition("/")
-    if "." not in group or group.endswith(BUILTIN_SUFFIX):
-        return builtin(document, version)
-    if group not in CRDS:
-        return [f"{kind} of {api}: no schema is known; add its module to CRDS"]
-    known = schemas.group(group)
-    if (kind, api_version) not in known:
-        names = ", ".join(sorted(f"{k}/{v}" for k, v in known))
-        return [f"{kind} is not served by {api}; {names} are"]
-    scope, schema = known[kind, api_version]
-    errors = [
-        f"{error.json_path}: {error.message}"
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(document)
-    ]
-    metadata = document.get("metadata") or {}
-    if (scope == "Namespaced") != ("namespace" in metadata):
-        errors.append(f"{kind} is {scope}, and its namespace is {metadata.get('namespace')}")
-    # A CRD says nothing of metadata: every object has the same.
-    carrier = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    return errors + builtin(carrier, version)
-
-
-def builtin(document, version):
+def check(file, version):
+    """The reasons why a file of manifests is invalid, none if it is valid."""
     try:
-        kubernetes_validate.validate(document, version, strict=True)
+        objects = list(yaml.load_all(file.read_text(), Loader))
+    except yaml.YAMLError as error:
+        return [f"not YAML: {error}"]
+    objects = [it for it in objects if it is not None]
+    if not objects:
+        return ["holds no object"]
+    return [reason for it in objects for reason in check_object(it, version)]
+
+
+def check_listing(file):
+    """The reasons why a folder's kustomization.yaml does not list the folder."""
+    try:
+        it = yaml.load(file.read_text(), Loader)
+    except (OSError, yaml.YAMLError) as error:
+        return [str(error)]
+    there = sorted(other.name for other in file.parent.iterdir() if other != file)
+    if not isinstance(it, dict) or set(it) != {"apiVersion", "kind", "resources"}:
+        return ["holds something else than apiVersion, kind and resources"]
+    return [] if it["resources"] == there else [f"lists {it['resources']}, there is {there}"]
+
+
+def check_object(it, version):
+    if not isinstance(it, dict) or not isinstance(it.get("apiVersion"), str):
+        return ["not an object with an apiVersion"]
+    group = it["apiVersion"].rpartition("/")[0]
+    if group in MODULES:
+        return check_custom(it, group, version)
+    return check_builtin(it, version)
+
+
+def check_builtin(it, version):
+    name = f"{it.get('kind')} {(it.get('metadata') or {}).get('name')}"
+    try:
+        kubernetes_validate.validate(it, version, strict=True)
     except kubernetes_validate.ValidationError as error:
-        where = ".".join(str(part) for part in error.path) or "the object"
-        return [f"{where}: {error.message}"]
-    except kubernetes_validate.SchemaNotFoundError as error:
-        return [f"no schema for {document.get('kind')} in Kubernetes {version}: {error}"]
+        return [f"{name}: {'.'.join(map(str, error.path))}: {error.message}"]
+    except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.InvalidSchemaError):
+        return [f"{name}: no schema for {it['apiVersion']} in Kubernetes {version}"]
     except VersionNotSupportedError as error:
         return [error.message]
     return []
 
 
-def kustomization(path):
-    document = load(path)
-    others = sorted(p.name for p in path.parent.iterdir() if p.name != path.name)
-    errors = []
-    if set(document) != {"apiVersion", "kind", "resources"}:
-        errors.append(f"has {sorted(document)}; it holds apiVersion, kind and resources alone")
-    if document.get("resources") != others:
-        errors.append(f"lists {document.get('resources')}, and the folder holds {others}")
-    return errors
+def check_custom(it, group, version):
+    api_version, kind = it["apiVersion"], it.get("kind")
+    schema, scope = custom_schemas(group).get((api_version, kind), (None, None))
+    if schema is None:
+        return [f"no schema for {api_version} {kind} in {MODULES[group][0]}"]
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(it)
+    reasons = [f"{kind}: {error.json_path}: {error.message}" for error in errors]
+    # A CRD says nothing about metadata; a built-in kind does.
+    bearer = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": it.get("metadata")}
+    metadata = [reason.replace("ConfigMap", str(kind), 1) for reason in check_builtin(bearer, version)]
+    namespace = (it.get("metadata") or {}).get("namespace")
+    if (scope == "Namespaced") != (namespace is not None):
+        metadata.append(f"{kind}: is {scope}, and its namespace is {namespace}")
+    return reasons + metadata
 
 
-def main():
-    here = pathlib.Path(__file__).resolve().parents[2]
-    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here
-    schemas, passed, failed = Schemas(), 0, 0
-    environments = sorted((root / "environments").glob("*.toml"))
-    rendered = {p.name for p in (root / "deploy").iterdir() if p.is_dir()}
-    for name in sorted(rendered - {path.stem for path in environments}):
-        print(f"FAIL deploy/{name}: there is no environments/{name}.toml")
-        failed += 1
-    for environment in environments:
-        version = tomllib.loads(environment.read_text(encoding="utf-8"))["kubernetes"]
-        folder = root / "deploy" / environment.stem
-        paths = sorted(folder.iterdir()) if folder.is_dir() else []
-        if folder / KUSTOMIZATION not in paths:
-            print(f"FAIL deploy/{environment.stem}: no {KUSTOMIZATION}; render it first")
-            failed += 1
-        for path in paths:
-            try:
-                if path.name == KUSTOMIZATION:
-                    errors = kustomization(path)
-                else:
-                    errors = validate(load(path), version, schemas)
-            except (ValueError, yaml.YAMLError, kubernetes_validate.InvalidSchemaError) as error:
-                errors = [str(error)]
-            for error in errors:
-                print(f"FAIL {path.relative_to(root)} (Kubernetes {version}): {error}")
-            passed, failed = passed + (not errors), failed + bool(errors)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+@functools.cache
+def custom_schemas(group):
+    """The strict schema and the scope of a group's kinds, by (apiVersion, kind)."""
+    module, folder = MODULES[group]
+    schemas = {}
+    for file in sorted((download(module) / folder).glob("*.yaml")):
+        for crd in yaml.safe_load_all(file.read_text()):
+            if not crd or crd.get("kind") != "CustomResourceDefinition":
+                continue
+            spec = crd["spec"]
+            for version in spec["versions"]:
+                if version.get("served"):
+                    schema = strict(copy.deepcopy(version["schema"]["openAPIV3Schema"]))
+                    key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
+                    schemas[key] = (schema, spec["scope"])
+    return schemas
+
+
+def download(module):
+    # Outside of any module, so that no go.mod has a say.
+    with tempfile.TemporaryDirectory() as empty:
+        command = ["go", "mod", "download", "-json", module]
+        environment = {**os.environ, "GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "-mod=mod"}
+        try:
+            done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
+        except FileNotFoundError:
+            print("cannot fetch the CRDs: `go` is not installed", file=sys.stderr)
+            raise SystemExit(2) from None
+    answer = json.loads(done.stdout or "{}")
+    if done.returncode or "Dir" not in answer:
+        print(f"cannot fetch {module}: {answer.get('Error') or done.stderr}", file=sys.stderr)
+        raise SystemExit(2)
+    return pathlib.Path(answer["Dir"])
+
+
+def strict(schema):
+    """Closes every object that lists its fields, and turns OpenAPI's own words
+    into JSON Schema's."""
+    if not isinstance(schema, dict):
+        return schema
+    if schema.pop("x-kubernetes-int-or-string", False):
+        schema.pop("type", None)
+        # The alternatives that CRDs repeat here say the same.
+        schema.pop("anyOf", None)
+        schema["type"] = ["integer", "string"]
+    if schema.pop("nullable", False) and isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields", False)
+    if "properties" in schema and not open_ended:
+        schema.setdefault("additionalProperties", False)
+    for field in schema.get("properties", {}).values():
+        strict(field)
+    for word in ("items", "additionalProperties"):
+        strict(schema.get(word))
+    # allOf, anyOf, oneOf and not only narrow what `properties` above them lists
+    # (Kubernetes calls such a schema structural): closing them would refuse it.
+    return schema
 
 
 if __name__ == "__main__":

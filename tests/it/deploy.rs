@@ -39,7 +39,7 @@ impl Repository {
     pub fn warren(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("warren").unwrap();
         command.args(arguments).arg("--root").arg(self.folder.path());
-        command.env("WARREN_KUBECTL", self.path("none/kubectl")).env_remove("WARREN_PASSWORD");
+        command.env("WARREN_KUBECTL", self.path("none/kubectl"));
         command
     }
 }

@@ -1,7 +1,8 @@
 //! The one integration binary: a module per file of this folder.
 
-mod compose;
 mod check_cli;
+mod compose;
+mod deploy;
 mod environment;
 mod git_server;
 mod registry_auth;
@@ -11,6 +12,7 @@ mod registry_protocol;
 mod registry_server;
 mod registry_settings;
 mod registry_support;
+mod secret;
 mod store;
 mod upstream;
 mod upstream_cli;

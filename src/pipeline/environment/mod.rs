@@ -103,7 +103,7 @@ fn parse(path: &Path, name: &str, text: &str) -> Result<Environment, DocumentErr
                       its owner";
         let hint = "set `enforce = \"baseline\"` below `[pod_security]`, or use a local volume";
         let span = storage_kind(text);
-        return Err(DocumentError::new(path, text, span, reason.to_owned(), Some(hint.to_owned())));
+        return Err(DocumentError::new(path, text, span, reason, Some(hint.to_owned())));
     }
     Ok(environment)
 }

@@ -17,10 +17,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a build that must not wait where there is no network: 3 seconds to
-    /// reach the upstream.
+    /// For a build that must not wait more than 3 seconds where there is no
+    /// network; the rest of the build's own work has to fit in, too.
     pub const AUTO: Self = Self {
-        reach: Duration::from_secs(3),
+        reach: Duration::from_millis(2800),
         stall: Duration::from_secs(15),
         total: Duration::from_mins(5),
         bytes: 256 << 20,

@@ -121,7 +121,9 @@ fn fetch_with_git(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Oid, Ended> {
     let address = request.address;
-    let mut remote = repository.remote_anonymous(address.url())?;
+    let prefix = if address.is_smart() { transport::PREFIX } else { "" };
+    let url = format!("{prefix}{}", address.url());
+    let mut remote = repository.remote_anonymous(&url)?;
     let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
     let Some(commit) = find_tag(connection.list()?, request.tag) else {
         let (url, tag) = (address.shown().to_owned(), request.tag.to_owned());

@@ -3,13 +3,10 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::sync::{Arc, Once};
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 
-use super::address::Address;
-use super::budget::{Budget, Limits};
 use super::session::{Answer, Session, Step};
 
 thread_local! {
@@ -33,12 +30,17 @@ pub(super) fn with_session<T>(session: &Arc<Session>, work: impl FnOnce() -> T) 
     work()
 }
 
-/// Registers the transport for `http` and `https`, once per process.
+/// What stands before the url of a remote that is to use this transport. With
+/// schemes of our own, `insteadOf` in someone's git settings cannot send a fetch
+/// elsewhere, and what else uses libgit2 in this process keeps its `https`.
+pub(super) const PREFIX: &str = "warren+";
+
+/// Registers the transport, once per process.
 #[allow(unsafe_code, reason = "libgit2's list of transports is a global")]
 fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        for scheme in ["http", "https"] {
+        for scheme in ["warren+http", "warren+https"] {
             // SAFETY: the list must not change while another thread reads it.
             // Every fetch of this crate passes through `with_session`, which
             // waits for this `Once` before it lets libgit2 look at the list.
@@ -51,12 +53,8 @@ fn register() {
 }
 
 fn transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
-    let session = if let Some(session) = CURRENT.with(|current| current.borrow().clone()) {
-        session
-    } else {
-        let address = Address::parse(remote.url()?, Path::new(""));
-        let limits = Limits::PATIENT;
-        Session::new(address, Arc::new(Budget::new(limits)), limits.reach)
+    let Some(session) = CURRENT.with(|current| current.borrow().clone()) else {
+        return Err(git2::Error::from_str("no fetch of this crate is under way"));
     };
     Transport::smart(remote, true, Http { session })
 }

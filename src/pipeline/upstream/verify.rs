@@ -157,7 +157,7 @@ impl Pin {
         let lock = Lock::read(&root.join(Lock::PATH))?;
         let path = root.join(Listing::PATH);
         let listing = Listing::parse(&path, &toml_file::read(&path)?)?;
-        matching(Listing::PATH, check_lock(&lock, &listing))?;
+        matching("the rest of vendor/", check_lock(&lock, &listing))?;
         let rows = check_contract(&lock, &contract);
         if rows.is_empty() || repin {
             return Ok(Self { contract, lock, listing });

@@ -291,7 +291,8 @@ fn log_level(text: &str) -> Result<String, String> {
 }
 
 /// The level of flag or variable; `RUST_LOG`, which Trow reads, stands before
-/// what the environment says.
+/// what the environment says. It is often set for other programs: what is no
+/// level for this one is not an error.
 fn log_level_setting(
     layers: &Layers,
     flag: Option<Setting<String>>,
