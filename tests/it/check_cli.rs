@@ -88,7 +88,12 @@ fn a_folder_that_is_not_what_renders_is_an_error_until_it_is() {
 fn an_error_of_a_check_stops_check_and_render() {
     let root = copy(false);
     let root = root.path();
-    change(root, "environments/base/statefulset.yaml", "serviceName: trow-svc", "serviceName: trow");
+    change(
+        root,
+        "environments/base/statefulset.yaml",
+        "serviceName: trow-svc",
+        "serviceName: trow",
+    );
     let output = warren(root, &["check", "sandbox"]);
     left_with(&output, 1);
     assert!(stdout(&output).contains("error[service-name]"), "{}", stdout(&output));

@@ -154,7 +154,8 @@ fn names_and_selector_are_those_of_an_earlier_install() {
     let sandbox = rendered(repository(), "sandbox");
     let set = file(&sandbox, "statefulset-trow-set.yaml");
     assert!(set.contains("  selector:\n    matchLabels:\n      app: trow\n  "), "{set}");
-    for text in ["name: trow-pod", "secretName: trow-pass", "name: data-vol", "mountPath: /etc/trow"]
+    for text in
+        ["name: trow-pod", "secretName: trow-pass", "name: data-vol", "mountPath: /etc/trow"]
     {
         assert!(set.contains(text), "{text}");
     }
@@ -168,9 +169,11 @@ fn names_and_selector_are_those_of_an_earlier_install() {
 fn data_is_never_pruned() {
     for (name, volume) in [("sandbox", "trow-data-hostpath-pv"), ("lapin", "trow-data-local-pv")] {
         let rendered = rendered(repository(), name);
-        for object in
-            [format!("persistentvolume-{volume}"), "namespace-trow".into(), "statefulset-trow-set".into()]
-        {
+        for object in [
+            format!("persistentvolume-{volume}"),
+            "namespace-trow".into(),
+            "statefulset-trow-set".into(),
+        ] {
             let text = file(&rendered, &format!("{object}.yaml"));
             assert!(text.contains("argocd.argoproj.io/sync-options: Prune=false"), "{object}");
             assert!(text.contains("kustomize.toolkit.fluxcd.io/prune: disabled"), "{object}");
@@ -208,8 +211,7 @@ fn the_engine_changes_exactly_the_image_line() {
         let warren = rendered(root.path(), name);
         let image = format!("image: {}", upstream().image);
         let ours = concat!("image: localhost/warren-registry:", env!("CARGO_PKG_VERSION"));
-        let expected =
-            vec![("statefulset-trow-set.yaml".to_owned(), image, ours.to_owned())];
+        let expected = vec![("statefulset-trow-set.yaml".to_owned(), image, ours.to_owned())];
         assert_eq!(differences(&trow.files, &warren.files), expected);
     }
 }
@@ -233,7 +235,17 @@ fn an_environments_values_reach_their_fields() {
     }
     let rendered = rendered(root.path(), "sandbox");
     let all = rendered.files.values().cloned().collect::<String>();
-    for gone in ["lapin", "namespace: trow\n", "trow-pass\n            - --p", "10Gi", "999", "ca-issuer\n", "ca-priv", "192.168", "registry.example\n"] {
+    for gone in [
+        "lapin",
+        "namespace: trow\n",
+        "trow-pass\n            - --p",
+        "10Gi",
+        "999",
+        "ca-issuer\n",
+        "ca-priv",
+        "192.168",
+        "registry.example\n",
+    ] {
         assert!(!all.contains(gone), "{gone} is left:\n{all}");
     }
     for (name, text) in [
@@ -263,7 +275,12 @@ fn an_environments_values_reach_their_fields() {
 #[test]
 fn without_an_address_nothing_announces_one() {
     let root = copy(false);
-    change(root.path(), "environments/sandbox.toml", "provider = \"metallb\"", "provider = \"none\"");
+    change(
+        root.path(),
+        "environments/sandbox.toml",
+        "provider = \"metallb\"",
+        "provider = \"none\"",
+    );
     let rendered = rendered(root.path(), "sandbox");
     assert!(rendered.files.keys().all(|name| !name.contains("ipaddresspool")));
 }
@@ -327,8 +344,7 @@ fn a_selector_without_pods_is_found() {
     let expected = [("selector", "statefulset/trow-set", "spec.selector.matchLabels")];
     assert_eq!(codes(&found), expected);
     let file = "environments/base/service.yaml";
-    let found =
-        errors("lapin", file, "selector:\n    app: trow", "selector:\n    app: other");
+    let found = errors("lapin", file, "selector:\n    app: trow", "selector:\n    app: other");
     assert_eq!(codes(&found), [("selector", "service/trow-svc", "spec.selector")]);
 }
 
