@@ -14,6 +14,7 @@ mod registry_settings;
 mod registry_support;
 mod secret;
 mod store;
+mod up;
 mod upstream;
 mod upstream_cli;
 mod upstream_fixture;

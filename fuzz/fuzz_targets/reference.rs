@@ -1,0 +1,23 @@
+//! Any text is a digest, a name, a tag, a route, or refused; what is accepted
+//! holds nothing that leads out of a folder.
+#![no_main]
+
+use warren::digest::Digest;
+use warren::registry::name::RepositoryName;
+use warren::registry::reference::Reference;
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let safe = |text: &str| {
+        assert!(!text.split('/').any(|part| part.is_empty() || part == "." || part == ".."));
+    };
+    if let Ok(digest) = text.parse::<Digest>() {
+        assert_eq!(digest.to_string(), text);
+        safe(digest.hex());
+    }
+    if let Ok(name) = text.parse::<RepositoryName>() {
+        safe(&name.to_string());
+    }
+    if let Ok(reference) = text.parse::<Reference>() {
+        safe(&reference.to_string());
+    }
+});
