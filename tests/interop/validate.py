@@ -5,8 +5,10 @@
 
 Each object of deploy/<environment>/*.yaml is held against the Kubernetes
 version of environments/<environment>.toml, strictly: a field that the schema
-does not know is a failure, and so is a kind without a schema. Custom resources
-are held against the CRDs in the Go modules of their projects.
+does not know is a failure, and so are a kind without a schema and a key that
+stands twice. Custom resources are held against the CRDs in the Go modules of
+their projects. The kustomization lists the other files of its folder, all of
+them and nothing else.
 
 Needs Python 3.11 and `pip install kubernetes-validate jsonschema pyyaml`, and
 `go` for the CRDs. The exit code is 1 when an object failed, 2 when there was
@@ -27,12 +29,29 @@ import tomllib
 import jsonschema
 import kubernetes_validate
 import yaml
+from kubernetes_validate.utils import VersionNotSupportedError
 
 # The API group of a custom resource, the module with its CRD, and where there.
 MODULES = {
     "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds"),
     "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases"),
 }
+
+KUSTOMIZATION = "kustomization.yaml"
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which the plain loader takes the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                problem = f"the key {name!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def main():
@@ -47,12 +66,15 @@ def main():
     for settings in sorted((arguments.root / "environments").glob("*.toml")):
         version = tomllib.loads(settings.read_text())["kubernetes"]
         files = sorted((rendered / settings.stem).glob("*.yaml"))
-        files = [file for file in files if file.name != "kustomization.yaml"]
+        files = [file for file in files if file.name != KUSTOMIZATION]
         if not files:
             print(f"FAIL {rendered / settings.stem}: no manifests", file=sys.stderr)
             failed += 1
+        else:
+            files.append(rendered / settings.stem / KUSTOMIZATION)
         for file in files:
-            reasons = check(file, version)
+            listing = file.name == KUSTOMIZATION
+            reasons = check_listing(file) if listing else check(file, version)
             for reason in reasons:
                 print(f"FAIL {file}: {reason}", file=sys.stderr)
             failed += bool(reasons)
@@ -66,13 +88,25 @@ def main():
 def check(file, version):
     """The reasons why a file of manifests is invalid, none if it is valid."""
     try:
-        objects = list(yaml.safe_load_all(file.read_text()))
+        objects = list(yaml.load_all(file.read_text(), Loader))
     except yaml.YAMLError as error:
         return [f"not YAML: {error}"]
     objects = [it for it in objects if it is not None]
     if not objects:
         return ["holds no object"]
     return [reason for it in objects for reason in check_object(it, version)]
+
+
+def check_listing(file):
+    """The reasons why a folder's kustomization.yaml does not list the folder."""
+    try:
+        it = yaml.load(file.read_text(), Loader)
+    except (OSError, yaml.YAMLError) as error:
+        return [str(error)]
+    there = sorted(other.name for other in file.parent.iterdir() if other != file)
+    if not isinstance(it, dict) or set(it) != {"apiVersion", "kind", "resources"}:
+        return ["holds something else than apiVersion, kind and resources"]
+    return [] if it["resources"] == there else [f"lists {it['resources']}, there is {there}"]
 
 
 def check_object(it, version):
@@ -92,12 +126,14 @@ def check_builtin(it, version):
         return [f"{name}: {'.'.join(map(str, error.path))}: {error.message}"]
     except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.InvalidSchemaError):
         return [f"{name}: no schema for {it['apiVersion']} in Kubernetes {version}"]
+    except VersionNotSupportedError as error:
+        return [error.message]
     return []
 
 
 def check_custom(it, group, version):
     api_version, kind = it["apiVersion"], it.get("kind")
-    schema = custom_schemas(group).get((api_version, kind))
+    schema, scope = custom_schemas(group).get((api_version, kind), (None, None))
     if schema is None:
         return [f"no schema for {api_version} {kind} in {MODULES[group][0]}"]
     errors = jsonschema.Draft202012Validator(schema).iter_errors(it)
@@ -105,12 +141,15 @@ def check_custom(it, group, version):
     # A CRD says nothing about metadata; a built-in kind does.
     bearer = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": it.get("metadata")}
     metadata = [reason.replace("ConfigMap", str(kind), 1) for reason in check_builtin(bearer, version)]
+    namespace = (it.get("metadata") or {}).get("namespace")
+    if (scope == "Namespaced") != (namespace is not None):
+        metadata.append(f"{kind}: is {scope}, and its namespace is {namespace}")
     return reasons + metadata
 
 
 @functools.cache
 def custom_schemas(group):
-    """The strict schemas of a group's kinds, by (apiVersion, kind)."""
+    """The strict schema and the scope of a group's kinds, by (apiVersion, kind)."""
     module, folder = MODULES[group]
     schemas = {}
     for file in sorted((download(module) / folder).glob("*.yaml")):
@@ -122,7 +161,7 @@ def custom_schemas(group):
                 if version.get("served"):
                     schema = strict(copy.deepcopy(version["schema"]["openAPIV3Schema"]))
                     key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
-                    schemas[key] = schema
+                    schemas[key] = (schema, spec["scope"])
     return schemas
 
 

@@ -1,5 +1,7 @@
 //! The one integration binary: a module per file of this folder.
 
+mod check_cli;
+mod compose;
 mod deploy;
 mod environment;
 mod git_server;
@@ -17,3 +19,4 @@ mod upstream;
 mod upstream_cli;
 mod upstream_fixture;
 mod walls;
+mod yaml;

@@ -336,7 +336,8 @@ fn tagged_scalar(
         TScalarStyle::Literal | TScalarStyle::Folded => Style::Literal,
     };
     let Some(tag) = tag else { return Ok(Scalar::read(text, style)) };
-    if tag.handle == "!" && tag.suffix.is_empty() {
+    // A lone `!` asks for a string.
+    if tag_text(tag) == "!" {
         return Ok(Scalar::string(text));
     }
     if tag.handle != CORE {

@@ -1,0 +1,173 @@
+//! `warren render` and `warren check`, as they are typed.
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+use warren::fs::{self, Access};
+use warren::pipeline::yaml;
+
+use crate::compose::{change, copy, repository};
+
+fn warren(root: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_warren"));
+    command.arg("--root").arg(root).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn left_with(output: &Output, code: i32) {
+    let (out, err) = (stdout(output), stderr(output));
+    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
+}
+
+#[test]
+fn warnings_alone_leave_with_0() {
+    let output = warren(repository(), &["check"]);
+    left_with(&output, 0);
+    let text = stdout(&output);
+    for name in ["lapin", "sandbox"] {
+        assert!(text.contains(&format!("{name}: 0 error(s), ")), "{text}");
+        assert!(text.contains(&format!("deploy/{name} is what renders")), "{text}");
+    }
+    assert!(text.contains("[upstream-fault/"), "{text}");
+    assert!(text.contains("hint: engine = \"warren\""), "{text}");
+}
+
+#[test]
+fn findings_are_json_for_machines() {
+    let output = warren(repository(), &["check", "sandbox", "--output", "json"]);
+    left_with(&output, 0);
+    let reports: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 1);
+    assert_eq!(reports[0]["environment"], "sandbox");
+    assert_eq!(reports[0]["drift"].as_array().unwrap().len(), 0);
+    for finding in reports[0]["findings"].as_array().unwrap() {
+        assert_eq!(finding["severity"], "warning");
+        for key in ["code", "environment", "object", "message", "hint"] {
+            assert!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{finding}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_what_renders_is_an_error_until_it_is() {
+    let root = copy(false);
+    let root = root.path();
+    change(root, "deploy/sandbox/service-trow-svc.yaml", "8000", "8001");
+    fs::write_atomic(&root.join("deploy/sandbox/more.yaml"), b"a: 1\n", Access::Everyone).unwrap();
+    fs::remove_if_there(&root.join("deploy/sandbox/namespace-trow.yaml")).unwrap();
+    let output = warren(root, &["check"]);
+    left_with(&output, 1);
+    let text = stdout(&output);
+    for line in [
+        "sandbox: drift: namespace-trow.yaml is not in deploy/\n",
+        "sandbox: drift: service-trow-svc.yaml differs\n",
+        "sandbox: drift: more.yaml no longer renders\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("lapin: drift"), "{text}");
+    assert!(stderr(&output).contains("hint: warren render sandbox"), "{}", stderr(&output));
+    left_with(&warren(root, &["check", "lapin"]), 0);
+
+    left_with(&warren(root, &["render", "sandbox"]), 0);
+    left_with(&warren(root, &["check"]), 0);
+    let again = warren(root, &["render", "sandbox"]);
+    assert!(stderr(&again).contains("nothing changed in"), "{}", stderr(&again));
+}
+
+#[test]
+fn an_error_of_a_check_stops_check_and_render() {
+    let root = copy(false);
+    let root = root.path();
+    change(
+        root,
+        "environments/base/statefulset.yaml",
+        "serviceName: trow-svc",
+        "serviceName: trow",
+    );
+    let output = warren(root, &["check", "sandbox"]);
+    left_with(&output, 1);
+    assert!(stdout(&output).contains("error[service-name]"), "{}", stdout(&output));
+    let output = warren(root, &["render", "sandbox"]);
+    left_with(&output, 1);
+    assert!(stderr(&output).contains("names the Service `trow`"), "{}", stderr(&output));
+    let text = fs::read_to_string(&root.join("deploy/sandbox/statefulset-trow-set.yaml")).unwrap();
+    assert!(text.contains("serviceName: trow-svc"), "deploy/ is as it was");
+}
+
+#[test]
+fn an_unknown_environment_lists_those_there_are() {
+    for command in ["render", "check"] {
+        let output = warren(repository(), &[command, "sandbx"]);
+        left_with(&output, 2);
+        let text = stderr(&output);
+        assert!(text.contains("there is no environment `sandbx`"), "{text}");
+        assert!(text.contains("`lapin` and `sandbox`"), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_the_nearest() {
+    let root = copy(false);
+    change(root.path(), "environments/sandbox.toml", "domain =", "domian =");
+    for command in ["render", "check"] {
+        let output = warren(root.path(), &[command, "sandbox"]);
+        left_with(&output, 3);
+        let text = stderr(&output);
+        assert!(text.contains("environments/sandbox.toml:4:1: "), "{text}");
+        assert!(text.contains("hint: did you mean `domain`?"), "{text}");
+    }
+}
+
+#[test]
+fn a_domain_that_is_none_and_a_wrong_type_are_shown_in_their_place() {
+    for (from, to, says) in [
+        ("\"paasregistry.lapin.io\"", "\"https://lapin.io\"", ":4:10: "),
+        ("\"paasregistry.lapin.io\"", "5", ":4:10: "),
+    ] {
+        let root = copy(false);
+        change(root.path(), "environments/sandbox.toml", from, to);
+        let output = warren(root.path(), &["check", "sandbox"]);
+        left_with(&output, 3);
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn stdout_takes_the_objects_as_one_stream() {
+    let output = warren(repository(), &["render", "sandbox", "--output", "-"]);
+    left_with(&output, 0);
+    let stream = yaml::read("stdout", &stdout(&output)).unwrap();
+    let files = fs::list(&repository().join("deploy/sandbox")).unwrap();
+    assert_eq!(stream.len(), files.len() - 1, "each file but the kustomization");
+    assert!(stream.iter().all(|node| node.get("kind").is_some()));
+}
+
+#[test]
+fn another_folder_is_written_and_somebody_elses_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let target = root.path().join("out/here");
+    let path = target.to_str().unwrap();
+    left_with(&warren(repository(), &["render", "lapin", "--output", path]), 0);
+    let names = |folder: &Path| -> Vec<_> {
+        let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_owned();
+        fs::list(folder).unwrap().iter().map(name).collect()
+    };
+    assert_eq!(names(&target), names(&repository().join("deploy/lapin")));
+
+    let precious = root.path().join("precious");
+    fs::create_dir_all(&precious).unwrap();
+    fs::write_atomic(&precious.join("a"), b"a", Access::Everyone).unwrap();
+    let output = warren(repository(), &["render", "lapin", "--output", precious.to_str().unwrap()]);
+    left_with(&output, 1);
+    assert_eq!(names(&precious), ["a"]);
+}
