@@ -35,9 +35,7 @@ fn document(objects: usize) -> String {
 #[divan::bench(args = [100, 1000, 10_000])]
 fn yaml_read(bencher: Bencher<'_, '_>, objects: usize) {
     let text = document(objects);
-    bencher
-        .counter(BytesCount::of_str(&text))
-        .bench(|| yaml::read("bench.yaml", &text).unwrap());
+    bencher.counter(BytesCount::of_str(&text)).bench(|| yaml::read("bench.yaml", &text).unwrap());
 }
 
 #[divan::bench(args = [100, 1000, 10_000])]

@@ -63,7 +63,10 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
                 environment: rendered.environment.name.clone(),
                 object: "statefulset/trow-set".to_owned(),
                 field: String::new(),
-                message: format!("trow {}: {}; {}", upstream.version, fault.what, fault.consequence),
+                message: format!(
+                    "trow {}: {}; {}",
+                    upstream.version, fault.what, fault.consequence
+                ),
                 hint: "engine = \"warren\" in [registry] runs our own registry instead".to_owned(),
             });
         }

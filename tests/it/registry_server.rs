@@ -201,7 +201,7 @@ async fn a_refusal_arrives_although_the_body_is_still_coming() {
     stream.write_all(&body).await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400");
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 404");
 }
 
 #[tokio::test(flavor = "multi_thread")]

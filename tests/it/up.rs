@@ -31,7 +31,8 @@ fn it_proves_itself_and_finds_everything_again() {
     let first = up(&home, &[]);
     let log = said(&first);
     assert!(first.status.success(), "{log}");
-    for step in ["login, trow-pass", "wrong password, refused", "digests equal", "CA          made"] {
+    for step in ["login, trow-pass", "wrong password, refused", "digests equal", "CA          made"]
+    {
         assert!(log.contains(step), "{step}: {log}");
     }
     let guide = String::from_utf8(first.stdout).unwrap();
