@@ -107,7 +107,9 @@ fn namespace(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) 
 fn stateful_set(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
     let node = &object.node;
     let service = text(node, "spec.serviceName");
-    if !rendered.objects.iter().any(|other| other.kind() == "Service" && other.name() == service) {
+    let in_its_namespace = |other: &&Object| other.namespace() == object.namespace();
+    let mut neighbours = rendered.objects.iter().filter(in_its_namespace);
+    if !neighbours.any(|other| other.kind() == "Service" && other.name() == service) {
         findings.push(finding(
             rendered,
             object,
@@ -115,6 +117,18 @@ fn stateful_set(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding
             "spec.serviceName",
             format!("names the Service `{service}`, which does not exist"),
             "name the Service that is rendered: trow-svc",
+        ));
+    }
+    let account = text(node, "spec.template.spec.serviceAccountName");
+    let mut neighbours = rendered.objects.iter().filter(in_its_namespace);
+    if !neighbours.any(|other| other.kind() == "ServiceAccount" && other.name() == account) {
+        findings.push(finding(
+            rendered,
+            object,
+            "service-account",
+            "spec.template.spec.serviceAccountName",
+            format!("names the ServiceAccount `{account}`, which does not exist"),
+            "name the ServiceAccount that is rendered: trow",
         ));
     }
     let selector = find(node, "spec.selector.matchLabels").ok();
@@ -136,7 +150,7 @@ fn stateful_set(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding
             let name = container.get("name").and_then(Node::as_str).unwrap_or_default();
             let field = format!("spec.template.spec.{list}[name={name}].image");
             let tag = image.rsplit('/').next().and_then(|last| last.split_once(':'));
-            let pinned = image.contains("@sha256:") || image.starts_with("localhost/");
+            let pinned = image.contains("@sha") || image.starts_with("localhost/");
             if !pinned {
                 let floating = tag.is_none_or(|(_, tag)| tag == "latest");
                 let mut found = finding(
@@ -162,7 +176,7 @@ fn service(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
         other.kind() == "StatefulSet"
             && selects(selector, find(&other.node, "spec.template.metadata.labels").ok())
     };
-    if !rendered.objects.iter().any(selected) {
+    let Some(target) = rendered.objects.iter().find(|other| selected(other)) else {
         findings.push(finding(
             rendered,
             object,
@@ -171,20 +185,40 @@ fn service(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
             "selects no pod of any StatefulSet".to_owned(),
             "select the labels of the pod template",
         ));
+        return;
+    };
+    let declared: Vec<&Node> = items(&target.node, "spec.template.spec.containers")
+        .iter()
+        .flat_map(|container| items(container, "ports"))
+        .collect();
+    for port in items(&object.node, "spec.ports") {
+        let wanted = port.get("targetPort").or_else(|| port.get("port"));
+        let there = |other: &&Node| {
+            wanted.is_some()
+                && (other.get("name") == wanted || other.get("containerPort") == wanted)
+        };
+        if !declared.iter().any(there) {
+            findings.push(finding(
+                rendered,
+                object,
+                "target-port",
+                "spec.ports",
+                "leads to a port that no container declares".to_owned(),
+                "name a port of the container, such as http",
+            ));
+        }
     }
 }
 
 fn ingress(rendered: &Rendered, object: &Object, findings: &mut Vec<Finding>) {
-    let rules =
-        find(&object.node, "spec.rules").ok().and_then(Node::as_sequence).unwrap_or_default();
-    for rule in rules {
-        let paths = find(rule, "http.paths").ok().and_then(Node::as_sequence).unwrap_or_default();
-        for path in paths {
+    for rule in items(&object.node, "spec.rules") {
+        for path in items(rule, "http.paths") {
             let service = text(path, "backend.service.name");
             let port = find(path, "backend.service.port.number").ok().and_then(Node::as_integer);
             let target = rendered
                 .objects
                 .iter()
+                .filter(|other| other.namespace() == object.namespace())
                 .find(|other| other.kind() == "Service" && other.name() == service);
             let ports = target
                 .and_then(|target| find(&target.node, "spec.ports").ok())
@@ -249,6 +283,11 @@ fn selects(selector: Option<&Node>, labels: Option<&Node>) -> bool {
     };
     !selector.is_empty()
         && selector.iter().all(|(key, value)| labels.get(&key.name()) == Some(value))
+}
+
+/// The items of a list, none where there is no such list.
+fn items<'a>(node: &'a Node, address: &str) -> &'a [Node] {
+    find(node, address).ok().and_then(Node::as_sequence).unwrap_or_default()
 }
 
 fn text<'a>(node: &'a Node, address: &str) -> &'a str {

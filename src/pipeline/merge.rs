@@ -18,42 +18,80 @@ const KEYS: [(&str, &str); 9] = [
     ("topologySpreadConstraints", "topologyKey"),
 ];
 
-/// Merges `overlay` onto `base`.
-pub fn merge(base: &mut Node, overlay: Node) {
-    merge_under("", base, overlay);
+/// Why an overlay does not fit.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MergeError {
+    /// It removes what is not there.
+    #[error("line {line}: `{field}: null` removes a field that is not there")]
+    NothingToRemove {
+        /// The field.
+        field: String,
+        /// Its line in the overlay.
+        line: usize,
+    },
+    /// It puts one kind of node where another is.
+    #[error("line {line}: `{field}` is {overlay} here and {base} in what it changes")]
+    OtherKind {
+        /// The field.
+        field: String,
+        /// Its line in the overlay.
+        line: usize,
+        /// What the overlay has.
+        overlay: &'static str,
+        /// What the base has.
+        base: &'static str,
+    },
 }
 
-fn merge_under(field: &str, base: &mut Node, overlay: Node) {
+/// Merges `overlay` onto `base`.
+///
+/// # Errors
+/// [`MergeError`]; what of `base` was merged by then stays merged.
+pub fn merge(base: &mut Node, overlay: Node) -> Result<(), MergeError> {
+    merge_under("", base, overlay)
+}
+
+fn merge_under(field: &str, base: &mut Node, overlay: Node) -> Result<(), MergeError> {
+    let (line, kinds) = (overlay.at.line, (overlay.describe(), base.describe()));
     match (&mut base.value, overlay.value) {
         (Value::Mapping(base), Value::Mapping(overlay)) => {
             for (key, value) in overlay.iter() {
                 let name = key.name();
                 if value.is_null() {
-                    base.remove(&name);
+                    if base.remove(&name).is_none() {
+                        let (field, line) = (name.into_owned(), value.at.line);
+                        return Err(MergeError::NothingToRemove { field, line });
+                    }
                 } else if let Some(there) = base.get_mut(&name) {
-                    merge_under(&name, there, value.clone());
+                    merge_under(&name, there, value.clone())?;
                 } else {
                     base.set(&name, value.clone());
                 }
             }
         }
         (Value::Sequence(base), Value::Sequence(overlay)) => match merge_key(field) {
-            Some(key) => merge_elements(base, overlay, key),
+            Some(key) => merge_elements(base, overlay, key)?,
             None => *base = overlay,
         },
-        (_, value) => base.value = value,
+        (Value::Scalar(base), Value::Scalar(overlay)) => *base = overlay,
+        _ => {
+            let (field, (overlay, base)) = (field.to_owned(), kinds);
+            return Err(MergeError::OtherKind { field, line, overlay, base });
+        }
     }
+    Ok(())
 }
 
-fn merge_elements(base: &mut Vec<Node>, overlay: Vec<Node>, key: &str) {
+fn merge_elements(base: &mut Vec<Node>, overlay: Vec<Node>, key: &str) -> Result<(), MergeError> {
     for element in overlay {
         let same =
             |other: &&mut Node| other.get(key).is_some() && other.get(key) == element.get(key);
         match base.iter_mut().find(same) {
-            Some(there) => merge_under("", there, element),
+            Some(there) => merge_under("", there, element)?,
             None => base.push(element),
         }
     }
+    Ok(())
 }
 
 fn merge_key(field: &str) -> Option<&'static str> {
@@ -67,7 +105,7 @@ mod tests {
     fn merged(base: &str, overlay: &str) -> Node {
         let node = |text| super::super::yaml::read("test.yaml", text).unwrap().remove(0);
         let mut base = node(base);
-        merge(&mut base, node(overlay));
+        merge(&mut base, node(overlay)).unwrap();
         base
     }
 
@@ -87,5 +125,19 @@ mod tests {
     #[test]
     fn null_removes() {
         assert_eq!(merged("{a: 1, b: 2}", "{a: null}"), merged("{b: 2}", "{}"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |base: &str, overlay: &str| {
+            let node = |text| super::super::yaml::read("test.yaml", text).unwrap().remove(0);
+            merge(&mut node(base), node(overlay)).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused("{a: 1}", "\nb: null"),
+            "line 2: `b: null` removes a field that is not there"
+        );
+        let clash = refused("a: {b: 1}", "a: [1]");
+        assert!(clash.contains("`a` is a list here and a mapping in"), "{clash}");
     }
 }

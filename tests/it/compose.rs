@@ -349,6 +349,21 @@ fn a_selector_without_pods_is_found() {
 }
 
 #[test]
+fn a_port_that_no_container_declares_is_found() {
+    let found =
+        errors("sandbox", "environments/base/service.yaml", "targetPort: http", "targetPort: web");
+    assert_eq!(codes(&found), [("target-port", "service/trow-svc", "spec.ports")]);
+}
+
+#[test]
+fn an_account_that_is_not_there_is_found() {
+    let file = "environments/base/statefulset.yaml";
+    let found = errors("sandbox", file, "serviceAccountName: trow", "serviceAccountName: nobody");
+    let field = "spec.template.spec.serviceAccountName";
+    assert_eq!(codes(&found), [("service-account", "statefulset/trow-set", field)]);
+}
+
+#[test]
 fn an_ingress_to_no_service_is_found() {
     let file = "environments/base/service.yaml";
     let found = errors("sandbox", file, "name: trow-svc", "name: registry");

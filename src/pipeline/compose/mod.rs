@@ -9,7 +9,7 @@ use std::path::Path;
 use super::address::AddressError;
 use super::environment::{self, Environment, EnvironmentError};
 use super::manifest::Object;
-use super::merge::merge;
+use super::merge::{MergeError, merge};
 use super::upstream::Upstream;
 use super::yaml::{self, Node, YamlError};
 use crate::fs::{self, FsError};
@@ -51,6 +51,14 @@ pub enum ComposeError {
         id: String,
         /// What was not found.
         source: AddressError,
+    },
+    /// A component's overlay does not fit the object that it changes.
+    #[error("{source_file}: {source}")]
+    Merge {
+        /// The overlay's file.
+        source_file: String,
+        /// What does not fit.
+        source: MergeError,
     },
     /// A manifest lacks what every object has.
     #[error(
@@ -154,7 +162,8 @@ fn add_component(
             return Err(ComposeError::NoTarget { source_file, id, known: known() });
         };
         if let Some(target) = objects.get_mut(at) {
-            merge(&mut target.node, patch.node);
+            merge(&mut target.node, patch.node)
+                .map_err(|source| ComposeError::Merge { source_file: patch.source, source })?;
         }
     }
     Ok(())
