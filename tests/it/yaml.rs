@@ -228,7 +228,7 @@ fn an_alias_bomb_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        bomb += &format!("a{level}: &a{level} [{aliases}]\n");
     }
     assert!(matches!(fault(&bomb), YamlFault::AliasBomb { .. }));
     // A large text many times is one too.
@@ -253,7 +253,7 @@ fn an_alias_of_what_contains_it_and_an_unknown_one_are_refused() {
 #[test]
 fn nesting_is_bounded_in_every_style() {
     let depth = 10_000;
-    let block: String = (0..depth).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    let block = (0..depth).map(|level| " ".repeat(level) + "a:\n").collect::<String>();
     for text in [
         format!("{}{}", "[".repeat(depth), "]".repeat(depth)),
         format!("{}{}", "{a: ".repeat(depth), "}".repeat(depth)),
@@ -271,7 +271,7 @@ fn nesting_is_bounded_in_every_style() {
     let mut text = format!("a0: &a0 {}{}\n", "[".repeat(90), "]".repeat(90));
     for level in 1..4 {
         let (open, close) = ("[".repeat(90), "]".repeat(90));
-        text.push_str(&format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1));
+        text += &format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1);
     }
     assert!(matches!(fault(&text), YamlFault::Depth { .. }));
 }
