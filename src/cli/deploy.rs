@@ -82,8 +82,12 @@ enum Outcome {
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let composed = composition::checked(&root, &args.environment)?;
-    for finding in &composed.findings {
-        context.printer.warning(&composition::line(finding));
+    if !composed.findings.is_empty() {
+        context.printer.warning(&format!(
+            "the checks have {} warnings: warren check {} names them",
+            composed.findings.len(),
+            args.environment
+        ));
     }
     deliver(args, context, &root, &composed.rendered, &Kubectl::from_environment())
 }

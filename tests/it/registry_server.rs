@@ -186,6 +186,25 @@ async fn password_files_that_hold_none_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_arrives_although_the_body_is_still_coming() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &[]).await;
+    let mut stream = server.connect().await;
+    let body = vec![b'x'; 7 << 20];
+    let length = body.len();
+    let head = format!(
+        "PUT /v2/a/blobs/uploads/none?digest=sha256:no HTTP/1.1\r\nHost: r\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path(), &["--stop-timeout", "0"]).await;

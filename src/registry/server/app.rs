@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 
+use super::drain::drain;
 use super::request_log::request_log;
 use crate::registry::http::authenticate::{Gate, authenticate};
 use crate::registry::http::{self, health, login, pages};
@@ -21,5 +22,6 @@ pub fn app<S: Store>(registry: Arc<Registry<S>>, gate: Arc<Gate>) -> Router {
         .route("/readiness", get(health::readiness::<S>).with_state(registry))
         .route("/login", get(login::login).with_state(gate))
         .merge(v2)
+        .layer(from_fn(drain))
         .layer(from_fn(request_log))
 }

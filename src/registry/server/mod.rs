@@ -5,6 +5,7 @@
 mod app;
 mod command;
 mod connection;
+mod drain;
 mod error;
 mod listen;
 mod logging;
