@@ -1,6 +1,8 @@
 //! The YAML reader and writer: what kubectl reads, exact round trips, and
 //! texts that are wrong or hostile.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use warren::pipeline::yaml::{
     Kind, Limits, Node, Style, Value, YamlFault, read, read_bytes, read_with, write, write_all,
@@ -228,8 +230,7 @@ fn an_alias_bomb_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        let line = format!("a{level}: &a{level} [{aliases}]\n");
-        bomb.push_str(&line);
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
     }
     assert!(matches!(fault(&bomb), YamlFault::AliasBomb { .. }));
     // A large text many times is one too.
@@ -254,7 +255,7 @@ fn an_alias_of_what_contains_it_and_an_unknown_one_are_refused() {
 #[test]
 fn nesting_is_bounded_in_every_style() {
     let depth = 10_000;
-    let block: String = (0..depth).map(|level| " ".repeat(level) + "a:\n").collect();
+    let block = (0..depth).map(|level| " ".repeat(level) + "a:\n").collect::<String>();
     for text in [
         format!("{}{}", "[".repeat(depth), "]".repeat(depth)),
         format!("{}{}", "{a: ".repeat(depth), "}".repeat(depth)),
@@ -272,8 +273,7 @@ fn nesting_is_bounded_in_every_style() {
     let mut text = format!("a0: &a0 {}{}\n", "[".repeat(90), "]".repeat(90));
     for level in 1..4 {
         let (open, close) = ("[".repeat(90), "]".repeat(90));
-        let line = format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1);
-        text.push_str(&line);
+        writeln!(text, "a{level}: &a{level} {open}*a{}{close}", level - 1).unwrap();
     }
     assert!(matches!(fault(&text), YamlFault::Depth { .. }));
 }

@@ -193,7 +193,7 @@ impl Builder {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let value = match open.content {
             Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping(content) => Value::Mapping(self.merge(content, open.at)?),
+            Content::Mapping(content) => Value::Mapping(content.merge()?),
         };
         self.finish(Node { value, at: open.at }, open.anchor)
     }
@@ -224,29 +224,6 @@ impl Builder {
         }
         Ok(())
     }
-
-    /// Adds what `<<` names, but for the keys that the mapping has itself.
-    /// Earlier mappings of a list win over later ones.
-    fn merge(&mut self, mut content: OpenMapping, at: Position) -> Result<Mapping, Fault> {
-        let Some(merged) = content.merged.take() else { return Ok(content.mapping) };
-        self.spend(cost(&merged), at)?;
-        let sources = match merged.value {
-            Value::Sequence(items) => items,
-            _ => vec![merged],
-        };
-        for source in sources {
-            let Value::Mapping(mapping) = source.value else {
-                return Err((source.at, YamlFault::MergeKey { found: source.describe() }));
-            };
-            for (key, value) in mapping.into_entries() {
-                let name = key.name().into_owned();
-                if content.lines.insert(name, value.at.line).is_none() {
-                    content.mapping.push(key, value);
-                }
-            }
-        }
-        Ok(content.mapping)
-    }
 }
 
 impl OpenMapping {
@@ -276,6 +253,29 @@ impl OpenMapping {
         }
         self.key = Some((key, at));
         Ok(())
+    }
+
+    /// Adds what `<<` names, but for the keys that the mapping has itself.
+    /// Earlier mappings of a list win over later ones.
+    /// An alias among them was paid for when it came.
+    fn merge(mut self) -> Result<Mapping, Fault> {
+        let Some(merged) = self.merged.take() else { return Ok(self.mapping) };
+        let sources = match merged.value {
+            Value::Sequence(items) => items,
+            _ => vec![merged],
+        };
+        for source in sources {
+            let Value::Mapping(mapping) = source.value else {
+                return Err((source.at, YamlFault::MergeKey { found: source.describe() }));
+            };
+            for (key, value) in mapping.into_entries() {
+                let name = key.name().into_owned();
+                if self.lines.insert(name, value.at.line).is_none() {
+                    self.mapping.push(key, value);
+                }
+            }
+        }
+        Ok(self.mapping)
     }
 }
 
