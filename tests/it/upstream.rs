@@ -214,7 +214,7 @@ fn no_edit_of_the_lock_passes_a_build() {
 }
 
 #[test]
-fn a_lock_that_was_edited_is_mostly_found_out_offline() {
+fn a_lock_that_was_edited_is_found_out_offline() {
     let upstream = Upstream::new();
     for (from, to, said) in [
         ("tag = \"1.2.3\"", "tag = \"1.2.4\"", "row `image.tag`: expected 1.2.3, found 1.2.4"),
@@ -223,7 +223,7 @@ fn a_lock_that_was_edited_is_mostly_found_out_offline() {
             "repository = \"evil.example/trow\"",
             "row `image.repository`: expected registry.example/trow, found evil.example/trow",
         ),
-        ("export = \"sha256:", "export = \"sha512:", "trow.lock.toml:9:10: `sha512:"),
+        ("export = \"sha256:", "export = \"sha512:", "trow.lock.toml:10:10: `sha512:"),
         ("tree = \"", "tree = \"x", "is no git id: 40 lower-case hex digits"),
         (
             "value = \"/data\"",
@@ -244,6 +244,17 @@ fn a_lock_that_was_edited_is_mostly_found_out_offline() {
         let result = project.build("offline", "");
         has(&result.unwrap_err().to_string(), &[said]);
     }
+}
+
+#[test]
+fn a_commit_that_was_exchanged_is_found_out_offline() {
+    let upstream = Upstream::new();
+    let project = Project::pinning(&upstream);
+    let pinned = upstream.tagged().to_string();
+    let other = upstream.commit(&FILES).to_string();
+    project.edit_lock(&pinned, &other);
+    let error = project.build("offline", "").unwrap_err().to_string();
+    has(&error, &["row `commit`", &format!("expected {other}"), &format!("found {pinned}")]);
 }
 
 #[test]

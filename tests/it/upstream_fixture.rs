@@ -177,7 +177,7 @@ impl Upstream {
         self.repository.tag_delete(name).unwrap();
     }
 
-    fn tagged(&self) -> Oid {
+    pub fn tagged(&self) -> Oid {
         let name = format!("refs/tags/{TAG}");
         self.repository.find_reference(&name).unwrap().peel_to_commit().unwrap().id()
     }

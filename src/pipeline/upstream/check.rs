@@ -1,5 +1,6 @@
 //! Compares the lock with itself and with what was fetched or vendored.
 
+use super::commit::Object;
 use super::contract::{Contract, Place};
 use super::listing::Listing;
 use super::lock::{Lock, LockedRow};
@@ -35,6 +36,25 @@ pub fn check_lock(lock: &Lock, listing: &Listing) -> Vec<Mismatch> {
     if let Some(row) = lock.contract.iter().find(|row| row.name == "image-repository") {
         rows.extend(Mismatch::unless_equal("image.repository", &row.value, &lock.image.repository));
     }
+    rows
+}
+
+/// What the commit that the lock holds says of the lock: that it is the one,
+/// with this tree and this signer. It needs no network either.
+#[must_use]
+pub fn check_commit(lock: &Lock) -> Vec<Mismatch> {
+    let object = Object(&lock.commit_object);
+    let id = match object.id() {
+        Ok(id) => id.to_string(),
+        Err(error) => error.message().to_owned(),
+    };
+    let none = || "none".to_owned();
+    let signer = lock.signer.clone().unwrap_or_else(none);
+    let mut rows = Vec::new();
+    rows.extend(Mismatch::unless_equal("commit", lock.commit, id));
+    let tree = object.tree().unwrap_or_else(none);
+    rows.extend(Mismatch::unless_equal("tree", lock.tree, tree));
+    rows.extend(Mismatch::unless_equal("signer", signer, object.signer().unwrap_or_else(none)));
     rows
 }
 

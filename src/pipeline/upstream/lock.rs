@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +28,9 @@ pub struct Lock {
     pub tag: String,
     /// The commit that the tag led to.
     pub commit: GitId,
+    /// The commit itself, as git stores it: its hash is [`Lock::commit`], and it
+    /// names tree and signature, so that none of the three can be exchanged.
+    pub commit_object: Vec<u8>,
     /// The commit's tree.
     pub tree: GitId,
     /// SHA-256 of the tree's canonical export.
@@ -91,6 +96,11 @@ impl Lock {
             );
             return Err(FileError::at(path, text, raw.format.span().start, message));
         }
+        let encoded = raw.commit_object.get_ref();
+        let commit_object = BASE64.decode(encoded).map_err(|error| {
+            let message = format!("`commit_object` is not base64: {error}");
+            FileError::at(path, text, raw.commit_object.span().start, message)
+        })?;
         let mut contract = Vec::new();
         for spanned in raw.contract {
             let offset = spanned.span().start;
@@ -107,6 +117,7 @@ impl Lock {
             mirrors: raw.mirrors,
             tag: raw.tag,
             commit: raw.commit,
+            commit_object,
             tree: raw.tree,
             export: raw.export,
             signer: raw.signer,
@@ -141,6 +152,7 @@ pub(super) struct Parts<'a> {
     pub mirrors: &'a [String],
     pub tag: &'a str,
     pub commit: GitId,
+    pub commit_object: &'a [u8],
     pub tree: GitId,
     pub export: &'a Digest,
     pub signer: Option<&'a str>,
@@ -164,6 +176,7 @@ impl Parts<'_> {
         let _ = writeln!(text, "mirrors = [{}]", mirrors.join(", "));
         line(&mut text, "tag", self.tag);
         line(&mut text, "commit", &self.commit.to_string());
+        line(&mut text, "commit_object", &BASE64.encode(self.commit_object));
         line(&mut text, "tree", &self.tree.to_string());
         line(&mut text, "export", &self.export.to_string());
         if let Some(signer) = self.signer {
@@ -211,6 +224,7 @@ struct RawLock {
     mirrors: Vec<String>,
     tag: String,
     commit: GitId,
+    commit_object: Spanned<String>,
     tree: GitId,
     #[serde(deserialize_with = "id::digest")]
     export: Digest,

@@ -87,6 +87,7 @@ impl Pinning<'_> {
             mirrors: &self.contract.mirrors,
             tag: self.tag,
             commit: GitId(self.commit),
+            commit_object: &found.object,
             tree: GitId(found.tree),
             export: &listing.digest(),
             signer: found.signer.as_deref(),
@@ -146,7 +147,8 @@ impl Pinning<'_> {
     }
 
     fn consistent(&self, lock: &Lock, listing: &Listing) -> Result<(), PinError> {
-        let rows = super::check::check_lock(lock, listing);
+        let mut rows = super::check::check_lock(lock, listing);
+        rows.extend(super::check::check_commit(lock));
         if rows.is_empty() {
             return Ok(());
         }

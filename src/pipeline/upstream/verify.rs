@@ -6,7 +6,7 @@ use std::sync::Arc;
 use git2::{Oid, Repository};
 
 use super::cache::Cache;
-use super::check::{check_contract, check_lock, check_tree};
+use super::check::{check_commit, check_contract, check_lock, check_tree};
 use super::commit::Found;
 use super::contract::Contract;
 use super::listing::Listing;
@@ -177,6 +177,13 @@ pub fn verify(
     inputs: &Inputs,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, VerifyError> {
+    let verified = compare(inputs, progress)?;
+    // Last, because what was fetched names each file that differs.
+    matching("the commit in vendor/", check_commit(&verified.lock))?;
+    Ok(verified)
+}
+
+fn compare(inputs: &Inputs, progress: &mut dyn FnMut(Progress)) -> Result<Verified, VerifyError> {
     let pin = Pin::read(&inputs.root, inputs.repin)?;
     let vendored = inputs.root.join(VENDORED);
     if vendored.is_dir() {
