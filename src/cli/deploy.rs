@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::composition;
 use super::context::Context;
 use super::error::CliError;
+use super::printer::quoted;
 use crate::delivery::changes::{ChangeKind, Changes, read_folder};
 use crate::delivery::cluster::{Cluster, ClusterError, Reach};
 use crate::delivery::folder;
@@ -225,14 +226,6 @@ fn say(context: &Context, outcome: &Outcome, changes: &Changes, name: &str) {
 fn later(path: &Path, context: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.strip_prefix(&here).unwrap_or(path).display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:+=".contains(c);
-    let quoted = |text: &str| {
-        if text.chars().all(plain) {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-    };
     format!(
         "kubectl apply -k {} --context={} --server-side --field-manager=warren",
         quoted(&path),

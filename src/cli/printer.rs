@@ -62,3 +62,14 @@ impl Printer {
         let _ = writeln!(std::io::stderr().lock(), "{prefix}{text}");
     }
 }
+
+/// A word as a POSIX shell takes it back: quoted where it needs to be.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:+=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

@@ -104,6 +104,12 @@ impl ClusterError {
             Some("install cert-manager first: the private CA's Secret lives in its namespace")
         } else if reason.contains("namespaces \"") && reason.contains("not found") {
             Some("deploy the environment first: that makes its namespace")
+        } else if reason.contains("updates to statefulset spec") {
+            Some(
+                "a StatefulSet's serviceName, selector and volume claims can't be changed. Remove \
+                 it and leave its pod and data: kubectl delete statefulset trow-set \
+                 --cascade=orphan, then deploy again. A claim that exists keeps its size",
+            )
         } else if reason.contains("conflict") {
             Some(
                 "another manager owns a field that this sets; the message names both. Let one \

@@ -55,7 +55,20 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
             _ => {}
         }
     }
-    if rendered.environment.registry.engine == Engine::Trow {
+    let registry = &rendered.environment.registry;
+    if registry.engine == Engine::Warren && registry.image.is_none() {
+        findings.push(Finding {
+            code: "engine-image".to_owned(),
+            severity: Severity::Warning,
+            environment: rendered.environment.name.clone(),
+            object: "statefulset/trow-set".to_owned(),
+            field: "spec.template.spec.containers[name=trow-pod].image".to_owned(),
+            message: "the image is one that only this machine's nodes can have".to_owned(),
+            hint: "build an image of warren-registry, push it, and name it as image in [registry]"
+                .to_owned(),
+        });
+    }
+    if registry.engine == Engine::Trow {
         for fault in faults {
             findings.push(Finding {
                 code: format!("upstream-fault/{}", fault.code),

@@ -50,8 +50,8 @@ pub enum TrustError {
     },
     /// What the key signs does not verify under the certificate.
     #[error(
-        "{} does not vouch for what {} signs ({reason}): the two are not a pair, or the \
-         authority has expired",
+        "{} does not vouch for what {} signs ({reason}): the two are not a pair, the authority \
+         has expired, or another program made it; remove both to have a new one made",
         certificate.display(), key.display()
     )]
     Foreign {
@@ -103,7 +103,10 @@ impl Authority {
         };
         match (text(&certificate)?, text(&key_path)?) {
             (Some(certificate_pem), Some(key_pem)) => {
-                Ok(Self { certificate, key_path, certificate_pem, key_pem, new: false })
+                let found = Self { certificate, key_path, certificate_pem, key_pem, new: false };
+                // A pair that is none would be noticed by the first client otherwise.
+                found.issue(&["localhost".to_owned()])?;
+                Ok(found)
             }
             (None, None) => Self::make(folder, certificate, key_path),
             (Some(_), None) => Err(TrustError::Half { found: certificate, missing: key_path }),
@@ -275,10 +278,10 @@ mod tests {
         let other = Authority::open_or_make(theirs.path()).unwrap();
         let path = ours.path().join("ca.crt");
         fs::write_atomic(&path, other.certificate_pem().as_bytes(), Access::Everyone).unwrap();
-        let error = Authority::open_or_make(ours.path()).unwrap().issue(&names()).err().unwrap();
+        let error = Authority::open_or_make(ours.path()).err().unwrap();
         assert!(matches!(error, TrustError::Foreign { .. }), "{error}");
         fs::write_atomic(&path, b"nothing", Access::Everyone).unwrap();
-        let error = Authority::open_or_make(ours.path()).unwrap().issue(&names()).err().unwrap();
+        let error = Authority::open_or_make(ours.path()).err().unwrap();
         assert!(error.to_string().contains("holds no certificate"), "{error}");
     }
 }

@@ -324,6 +324,12 @@ fn our_own_registry_has_none_of_the_upstreams_faults() {
     change(root.path(), "environments/lapin.toml", "engine = \"trow\"", "engine = \"warren\"");
     let known = faults::known(root.path(), &upstream().version).unwrap();
     let findings = check(&rendered(root.path(), "lapin"), &upstream(), &known);
+    let codes: Vec<_> = findings.iter().map(|found| found.code.as_str()).collect();
+    assert_eq!(codes, ["engine-image"], "{findings:?}");
+    let named = "engine = \"warren\"\nimage = \"r.example/w@sha256:";
+    let named = format!("{named}{}\"", "0".repeat(64));
+    change(root.path(), "environments/lapin.toml", "engine = \"warren\"", &named);
+    let findings = check(&rendered(root.path(), "lapin"), &upstream(), &known);
     assert!(findings.is_empty(), "{findings:?}");
 }
 

@@ -1,28 +1,47 @@
 //! What to type to use the registry that runs here.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use super::home::Home;
 use super::proof::{REPOSITORY, TAG};
+use crate::cli::printer::quoted;
 
-/// The commands for podman, docker and curl, ready to copy. `host` is
-/// `localhost:PORT`, which the certificate covers.
+/// The commands for podman, docker and curl, ready to copy. `address` is where
+/// the registry listens; the certificate covers localhost and that address.
 #[must_use]
-pub fn guide(home: &Home, domain: &str, host: &str) -> String {
-    let port = host.rsplit_once(':').map_or("8443", |(_, port)| port);
-    let ca = home.authority.certificate_path();
-    let ca_folder = ca.parent().unwrap_or(ca).display().to_string();
-    let (ca, password) = (ca.display(), home.password_file.display());
-    let user = &home.user;
+pub fn guide(home: &Home, domain: &str, address: SocketAddr) -> String {
+    let port = address.port();
+    let host = if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("localhost:{port}")
+    } else {
+        address.to_string()
+    };
+    let ip = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { bare(address) };
+    let shown = |path: &Path| quoted(&path.display().to_string());
+    let (trust, password) = (shown(&home.trust), shown(&home.password_file));
+    let (ca, curl) = (shown(&home.trust.join("ca.crt")), shown(&home.curl));
+    let user = quoted(&home.user);
+    let resolve = quoted(&format!("{domain}:{port}:{ip}"));
     format!(
         "\
 podman
-  podman login --cert-dir {ca_folder} -u {user} --password-stdin {host} < {password}
-  podman pull --cert-dir {ca_folder} {host}/{REPOSITORY}:{TAG}
+  podman login --cert-dir {trust} -u {user} --password-stdin {host} < {password}
+  podman pull --cert-dir {trust} {host}/{REPOSITORY}:{TAG}
 docker (it trusts localhost; elsewhere put the CA into /etc/docker/certs.d/{host}/ca.crt)
   docker login -u {user} --password-stdin {host} < {password}
   docker pull {host}/{REPOSITORY}:{TAG}
 curl
-  curl --cacert {ca} -u \"{user}:$(cat {password})\" https://{host}/v2/_catalog
-  curl --cacert {ca} --resolve {domain}:{port}:127.0.0.1 https://{domain}:{port}/
+  curl --cacert {ca} -K {curl} https://{host}/v2/_catalog
+  curl --cacert {ca} --resolve {resolve} https://{domain}:{port}/
 "
     )
+}
+
+/// The address without its port, in brackets where it is an IPv6 one.
+fn bare(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
 }

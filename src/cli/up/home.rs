@@ -12,6 +12,12 @@ pub struct Home {
     pub data: PathBuf,
     /// The private CA.
     pub authority: Authority,
+    /// A folder that holds the CA's certificate and nothing else: podman takes a
+    /// key beside it for a client's.
+    pub trust: PathBuf,
+    /// Options for curl with the login, mode 0600, so that no password is an
+    /// argument.
+    pub curl: PathBuf,
     /// The server's certificate chain.
     pub certificate: PathBuf,
     /// The server's key.
@@ -41,6 +47,11 @@ impl Home {
         let folder = std::path::absolute(folder).map_err(|error| {
             CliError::failed(format!("cannot find {}", folder.display())).because(error)
         })?;
+        if folder.to_string_lossy().contains(',') {
+            // The registry's own setting of certificate and key parts them by a comma.
+            return Err(CliError::failed(format!("{} has a comma in it", folder.display()))
+                .hint("name a folder without one with --data-dir DIR"));
+        }
         let authority = Authority::open_or_make(&folder.join("ca"))
             .map_err(|error| CliError::failed("the private CA").because(error))?;
         let issued = authority
@@ -51,9 +62,19 @@ impl Home {
         fs::write_atomic(&key, issued.key_pem.as_bytes(), Access::Owner).map_err(usable)?;
         fs::write_atomic(&certificate, issued.chain_pem.as_bytes(), Access::Everyone)
             .map_err(usable)?;
+        let trust = folder.join("trust");
+        fs::create_dir_all(&trust).map_err(usable)?;
+        let pem = authority.certificate_pem().as_bytes();
+        fs::write_atomic(&trust.join("ca.crt"), pem, Access::Everyone).map_err(usable)?;
         let password_file = folder.join("password");
         let (password, password_is_new) = password(&password_file)?;
+        let curl = folder.join("curl");
+        let login = format!("{user}:{password}").replace('\\', r"\\").replace('"', "\\\"");
+        fs::write_atomic(&curl, format!("user = \"{login}\"\n").as_bytes(), Access::Owner)
+            .map_err(usable)?;
         Ok(Self {
+            trust,
+            curl,
             data: folder.join("registry"),
             authority,
             certificate,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::error::CliError;
+use super::error::{CliError, ErrorKind};
 use crate::cli::composition;
 use crate::registry::server::{self, Server};
 use crate::registry::settings::Settings;
@@ -58,7 +58,14 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         args.data_dir.clone().unwrap_or_else(|| root.join(".warren").join(&args.environment));
     let environment = &composed.rendered.environment;
     let domain = environment.domain.as_str().to_owned();
-    let names = [domain.as_str(), "localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut names = vec![domain.clone()];
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    for address in addresses(&args.bind)? {
+        let ip = address.ip().to_string();
+        if !address.ip().is_unspecified() && !names.contains(&ip) {
+            names.push(ip);
+        }
+    }
     let printer = &context.printer;
     let lock = &composed.upstream;
     printer.note(&format!(
@@ -89,6 +96,17 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CliError::failed("cannot start the runtime").because(error))?;
     runtime.block_on(serve(settings, &Arc::new(home), &domain, args.once, context))
+}
+
+/// The addresses of `--bind`.
+fn addresses(bind: &str) -> Result<Vec<SocketAddr>, CliError> {
+    let parse = |item: &str| {
+        item.trim().parse().map_err(|_| {
+            CliError::new(ErrorKind::Usage, format!("--bind: {item:?} is not IP:PORT"))
+                .hint("write it as 127.0.0.1:8443 or [::1]:8443, several with commas")
+        })
+    };
+    bind.split(',').map(parse).collect()
 }
 
 /// The environment's own settings, moved onto this machine.
@@ -150,8 +168,7 @@ async fn serve(
                 "proof", step.name, step.outcome
             ));
         }
-        let host = format!("localhost:{}", dial.port());
-        printer.out(&guide::guide(home, domain, &host));
+        printer.out(&guide::guide(home, domain, dial));
         if !once {
             printer.note("Ctrl-C stops it.");
             signal.await;
@@ -160,7 +177,10 @@ async fn serve(
     let _ = stop.send(());
     running.await.map_err(|error| CliError::failed("the registry ended badly").because(error))?;
     printer.note("stopped");
-    outcome.map(drop)
+    match outcome? {
+        None if once => Err(CliError::failed("stopped before the proof was done")),
+        _ => Ok(()),
+    }
 }
 
 /// The proof runs on a thread of its own: the client blocks.

@@ -48,7 +48,9 @@ pub fn prove(home: &Home, base: &str, dial: std::net::SocketAddr) -> Result<Vec<
         Ok(format!("{} over TLS under {}", home.user, home.authority.certificate_path().display()))
     })?;
     timed(&mut steps, "wrong password", || match stranger.login() {
-        Err(ClientError::Answer { .. }) => Ok("refused".to_owned()),
+        Err(ClientError::Answer { found, .. }) if found.starts_with("401") => {
+            Ok("refused".to_owned())
+        }
         Err(error) => Err(error.into()),
         Ok(()) => Err(ProofError::LetIn),
     })?;
