@@ -204,6 +204,15 @@ async fn a_refusal_arrives_although_the_body_is_still_coming() {
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 404");
 }
 
+#[tokio::test]
+async fn a_users_file_without_users_does_not_open_the_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users");
+    warren::fs::write_atomic(&file, b"# nobody yet\n", warren::fs::Access::Owner).unwrap();
+    let error = refused(dir.path(), &["--htpasswd", file.to_str().unwrap()]).await;
+    assert!(error.contains("users holds no user") && error.contains("htpasswd -B"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_ever() {
     let dir = tempfile::tempdir().unwrap();

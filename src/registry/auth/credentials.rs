@@ -28,8 +28,8 @@ impl Credentials {
         if value.len() > MAX_LEN {
             return None;
         }
-        let (scheme, rest) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
-        let rest = rest.trim();
+        let (scheme, rest) = std::str::from_utf8(value.trim_ascii()).ok()?.split_once(' ')?;
+        let rest = rest.trim_ascii();
         if scheme.eq_ignore_ascii_case("bearer") {
             return (!rest.is_empty()).then(|| Self::Bearer(Secret::new(rest)));
         }

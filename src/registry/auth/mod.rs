@@ -57,7 +57,7 @@ pub struct Authenticator {
     key: TokenKey,
     verified: Verified,
     /// Bounds the threads that compute bcrypt at the same time.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     comparisons: AtomicU64,
     rounds: AtomicU64,
 }
@@ -81,7 +81,7 @@ impl Authenticator {
             users: Arc::new(users),
             key,
             verified: Verified::new()?,
-            permits: Semaphore::new(cores),
+            permits: Arc::new(Semaphore::new(cores)),
             comparisons: AtomicU64::new(0),
             rounds: AtomicU64::new(0),
         })
@@ -151,9 +151,15 @@ impl Authenticator {
         if !self.users.is_slow() {
             return Some(self.users.check(user, password.expose()));
         }
-        let _permit = self.permits.acquire().await.ok()?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let users = Arc::clone(&self.users);
         let user = user.to_owned();
-        tokio::task::spawn_blocking(move || users.check(&user, password.expose())).await.ok()
+        let work = move || {
+            // The thread holds it, not the request: a client that goes away
+            // leaves the work behind, and must not make room for more.
+            let _permit = permit;
+            users.check(&user, password.expose())
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 }

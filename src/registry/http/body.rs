@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -51,13 +52,24 @@ impl hyper::body::Body for BlobBody {
     }
 }
 
+/// How long a client may send nothing of a body that it began.
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// The next bytes of a request; `None` at its end.
 ///
 /// # Errors
 /// Where the connection was cut or the body is malformed.
 pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, RegistryError> {
     loop {
-        match body.frame().await {
+        // A client that vanished without a word must not hold its upload for ever.
+        let Ok(frame) = tokio::time::timeout(SILENCE, body.frame()).await else {
+            return Err(RegistryError::new(
+                ErrorCode::BlobUploadInvalid,
+                "nothing of the body came for a minute",
+            )
+            .with_status(408));
+        };
+        match frame {
             None => return Ok(None),
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use super::authenticate::{Found, Gate, identify, now};
 use super::base_url::Connection;
 use super::json::json;
-use crate::registry::auth::{Identity, Scope, TOKEN_LIFETIME};
+use crate::registry::auth::{Credentials, Identity, Scope, TOKEN_LIFETIME};
 use crate::registry::error::{ErrorCode, RegistryError};
 
 /// `GET /login`: Basic credentials in, a token out, as the distribution token
@@ -82,8 +82,9 @@ fn token(
 }
 
 fn is_bearer(headers: &HeaderMap) -> bool {
-    let value = headers.get(axum::http::header::AUTHORIZATION);
-    value
-        .and_then(|value| value.as_bytes().get(..7))
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "))
+    // The same reading as the one that lets in: a token must not renew itself.
+    headers
+        .get(axum::http::header::AUTHORIZATION)
+        .and_then(|value| Credentials::parse(value.as_bytes()))
+        .is_some_and(|credentials| matches!(credentials, Credentials::Bearer(_)))
 }

@@ -3,12 +3,14 @@
 //! still sends is read and dropped, up to a limit (RFC 9112, 9.6).
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use axum::http::header::EXPECT;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
@@ -24,15 +26,18 @@ pub async fn drain(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    // Who waits for a word to go on has sent nothing: reading would be that word.
+    let waits = request.headers().contains_key(EXPECT);
     let mut rest = None;
     let request = request.map(|body| {
-        let shared = Shared(Arc::new(Mutex::new(body)));
+        let shared = Shared { body: Arc::new(Mutex::new(body)), polled: Arc::default() };
         rest = Some(shared.clone());
         Body::new(shared)
     });
     let response = next.run(request).await;
     if let Some(rest) = rest
         && response.status().as_u16() >= 400
+        && (!waits || rest.polled.load(Ordering::Relaxed))
     {
         // Whatever comes of it, the answer is the one that is there.
         let _ = tokio::time::timeout(MOST_TIME, read_away(rest)).await;
@@ -53,7 +58,10 @@ async fn read_away(mut body: Shared) {
 /// A body that the handler reads, and of which something is left afterwards.
 /// The two never read at the same time.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Body>>);
+struct Shared {
+    body: Arc<Mutex<Body>>,
+    polled: Arc<AtomicBool>,
+}
 
 impl HttpBody for Shared {
     type Data = Bytes;
@@ -63,15 +71,16 @@ impl HttpBody for Shared {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.polled.store(true, Ordering::Relaxed);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         Poll::Ready(ready!(Pin::new(&mut *body).poll_frame(context)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }

@@ -35,6 +35,18 @@ pub enum ServerError {
         /// Where the setting comes from.
         origin: Origin,
     },
+    /// A users file without a user, where no other user is named either.
+    #[error(
+        "htpasswd ({origin}): {} holds no user, which would open the registry to everyone; add one \
+         with `htpasswd -B FILE NAME`, or leave --htpasswd out if that is meant",
+        path.display()
+    )]
+    NoUsers {
+        /// The file.
+        path: PathBuf,
+        /// Where the setting comes from.
+        origin: Origin,
+    },
     /// The data folder.
     #[error(
         "the data folder {} can't be used ({origin}): {problem}; choose another with --data-dir, or give this process the right to write there",

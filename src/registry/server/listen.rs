@@ -17,7 +17,13 @@ use crate::registry::settings::{Origin, Setting};
 pub async fn listen(bind: &Setting<Vec<SocketAddr>>) -> Result<Vec<TcpListener>, ServerError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut addresses = bind.value.clone();
-    addresses.sort_by_key(SocketAddr::is_ipv4);
+    // IPv4 first, so that a machine without IPv6 does not lack both; but `[::]`
+    // before the IPv4 addresses that it covers.
+    addresses.sort_by_key(|address| match (address.ip().is_unspecified(), address.is_ipv6()) {
+        (true, true) => 0,
+        (_, false) => 1,
+        (false, true) => 2,
+    });
     for address in addresses {
         match TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
@@ -29,6 +35,9 @@ pub async fn listen(bind: &Setting<Vec<SocketAddr>>) -> Result<Vec<TcpListener>,
                     .await
                     .map_err(|error| failure(fallback, &bind.origin, &error))?;
                 listeners.push(listener);
+            }
+            Err(error) if lacks_ipv6(address, &error) && !listeners.is_empty() => {
+                tracing::warn!(%address, "this system has no such IPv6 address; going on without");
             }
             Err(error) => return Err(failure(address, &bind.origin, &error)),
         }
@@ -45,9 +54,14 @@ fn covered(listeners: &[TcpListener], address: SocketAddr) -> bool {
 }
 
 fn is_without_ipv6(address: SocketAddr, error: &std::io::Error) -> bool {
+    address.ip().is_unspecified() && lacks_ipv6(address, error)
+}
+
+/// Whether a wildcard or loopback address is missing because IPv6 is.
+fn lacks_ipv6(address: SocketAddr, error: &std::io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
     address.is_ipv6()
-        && address.ip().is_unspecified()
+        && (address.ip().is_unspecified() || address.ip().is_loopback())
         && (error.raw_os_error() == Some(EAFNOSUPPORT)
             || error.kind() == ErrorKind::AddrNotAvailable)
 }

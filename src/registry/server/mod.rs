@@ -152,7 +152,8 @@ impl Server {
         let scheme = if serving.tls.is_some() { "https" } else { "http" };
         let serving = Arc::new(serving);
         let graceful = GracefulShutdown::new();
-        let permits = Arc::new(Semaphore::new(settings.max_connections.value));
+        let permits =
+            Arc::new(Semaphore::new(settings.max_connections.value.min(Semaphore::MAX_PERMITS)));
         let (sender, mut accepted) = mpsc::channel(1);
         let mut background = JoinSet::new();
         for listener in listeners {

@@ -41,6 +41,11 @@ pub fn load(settings: &Settings) -> Result<Users, ServerError> {
         for (name, verifier) in parse_htpasswd(path, &text)? {
             users.add(&name, verifier)?;
         }
+        // An empty file must not open the registry to everyone.
+        if users.is_empty() {
+            let (path, origin) = (path.clone(), origin.clone());
+            return Err(ServerError::NoUsers { path, origin });
+        }
     }
     Ok(users)
 }
