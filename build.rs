@@ -10,6 +10,7 @@ mod fs;
 #[path = "src/pipeline/mod.rs"]
 mod pipeline;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -54,26 +55,36 @@ fn check_upstream(root: &Path, out: &Path) -> Result<Upstream, Vec<String>> {
 }
 
 /// Composes every environment into the output folder, and bakes what the
-/// registry takes from each as defaults.
+/// registry takes from each as defaults. One that does not compose is a
+/// warning here and left out: `warren` says it in full, with its exit code.
 fn compose(root: &Path, out: &Path, upstream: &Upstream) -> Result<(), Vec<String>> {
-    let said = |error: &dyn std::fmt::Display| -> Vec<String> {
-        error.to_string().lines().map(|line| format!("cargo::error={line}")).collect()
+    let lines = |kind: &str, error: &dyn std::fmt::Display| -> Vec<String> {
+        error.to_string().lines().map(|line| format!("cargo::{kind}={line}")).collect()
     };
     let mut table = String::from("&[");
-    for name in environment::names(root).map_err(|error| said(&error))? {
-        let rendered = compose::compose(root, &name, upstream).map_err(|error| said(&error))?;
-        let folder = out.join("deploy").join(&name);
-        fs::remove_dir_all_if_there(&folder).map_err(|error| said(&error))?;
-        fs::create_dir_all(&folder).map_err(|error| said(&error))?;
-        for (file, text) in &rendered.files {
-            fs::write_atomic(&folder.join(file), text.as_bytes(), fs::Access::Everyone)
-                .map_err(|error| said(&error))?;
+    for name in environment::names(root).map_err(|error| lines("error", &error))? {
+        match compose::compose(root, &name, upstream) {
+            Ok(rendered) => {
+                write_folder(&out.join("deploy").join(&name), &rendered.files)
+                    .map_err(|error| lines("error", &error))?;
+                let defaults = compose::registry_defaults(&rendered.environment, upstream);
+                let row =
+                    format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
+                table.push_str(&row);
+            }
+            Err(error) => println!("{}", lines("warning", &error).join("\n")),
         }
-        let defaults = compose::registry_defaults(&rendered.environment, upstream);
-        let row = format!("EnvironmentDefaults {{ name: {name:?}, settings: &{defaults:?} }},");
-        table.push_str(&row);
     }
     table.push(']');
     fs::write_atomic(&out.join("environments.rs"), table.as_bytes(), fs::Access::Everyone)
-        .map_err(|error| said(&error))
+        .map_err(|error| lines("error", &error))
+}
+
+fn write_folder(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), fs::FsError> {
+    fs::remove_dir_all_if_there(folder)?;
+    fs::create_dir_all(folder)?;
+    for (file, text) in files {
+        fs::write_atomic(&folder.join(file), text.as_bytes(), fs::Access::Everyone)?;
+    }
+    Ok(())
 }

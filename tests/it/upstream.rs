@@ -258,6 +258,22 @@ fn a_commit_that_was_exchanged_is_found_out_offline() {
 }
 
 #[test]
+fn rows_that_state_the_same_port_contradict_an_edit_of_one() {
+    use std::path::Path;
+    use warren::pipeline::upstream::{Listing, Lock, check_lock};
+    let vendor = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor");
+    let text = |name: &str| warren::fs::read_to_string(&vendor.join(name)).unwrap();
+    let (lock, files) = (text("trow.lock.toml"), text("trow.files"));
+    let listing = Listing::parse(Path::new("trow.files"), &files).unwrap();
+    let said = |lock: &str| check_lock(&Lock::parse(Path::new("lock"), lock).unwrap(), &listing);
+    assert!(said(&lock).is_empty());
+    let from = "pointer = \"/service/port\"\nvalue = \"8000\"";
+    assert!(lock.contains(from));
+    let edited = lock.replace(from, "pointer = \"/service/port\"\nvalue = \"9999\"");
+    has(&said(&edited)[0].to_string(), &["row `contract container-port`", "9999", "8000"]);
+}
+
+#[test]
 fn a_contract_that_moved_on_says_how_to_pin_again() {
     let project = Project::pinning(&Upstream::new());
     let contract = project.read("vendor/trow.contract.toml");
@@ -304,7 +320,9 @@ fn an_upstream_out_of_reach_is_a_warning_in_auto_and_an_error_in_require() {
         has(&error.to_string(), &["the upstream could not be reached", said]);
     }
     let project = Project::pinning(&upstream);
-    for nowhere in ["/nowhere/trow.git", "http://127.0.0.1:1/trow.git", "ssh://git@h/trow.git"] {
+    for nowhere in
+        ["/nowhere/trow.git", "http://127.0.0.1:1/trow.git", "ssh://h/trow.git", "git://h/trow.git"]
+    {
         let error = project.build_within("require", nowhere, SHORT).unwrap_err().to_string();
         has(&error, &[nowhere, "cannot be reached"]);
     }

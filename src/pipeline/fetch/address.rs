@@ -19,19 +19,23 @@ impl Address {
     #[must_use]
     pub fn parse(text: &str, root: &Path) -> Self {
         let text = text.trim_end_matches('/');
-        for scheme in ["http://", "https://"] {
-            if let Some(rest) = text.strip_prefix(scheme) {
-                let (authorization, rest) = split_user(rest);
-                let url = format!("{scheme}{rest}");
-                return Self { shown: url.clone(), url, authorization, smart: true };
-            }
-        }
-        let url = if text.contains("://") {
-            text.to_owned()
-        } else {
-            root.join(text).to_string_lossy().into_owned()
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let url = root.join(text).to_string_lossy().into_owned();
+            return Self { shown: url.clone(), url, authorization: None, smart: false };
         };
-        Self { shown: url.clone(), url, authorization: None, smart: false }
+        // Schemes are the same in any case (RFC 3986, 3.1).
+        let scheme = scheme.to_ascii_lowercase();
+        let (authorization, rest) = split_user(rest);
+        let url = format!("{scheme}://{rest}");
+        let smart = scheme == "http" || scheme == "https";
+        Self { shown: url.clone(), url, authorization, smart }
+    }
+
+    /// The scheme, where it is one that nothing here speaks: other transports
+    /// have no limits of time and size.
+    pub(super) fn foreign_scheme(&self) -> Option<&str> {
+        let (scheme, _) = self.url.split_once("://")?;
+        (!self.smart && scheme != "file").then_some(scheme)
     }
 
     /// The url or path to hand to libgit2, without user and password.

@@ -84,7 +84,8 @@ pub enum FetchError {
     /// The source's tag points at another commit than the lock.
     #[error(
         "row `commit`: the tag `{tag}` at {url} points elsewhere than the lock: expected \
-         {expected}, found {found}"
+         {expected}, found {found}. If that is right, after a look at why: WARREN_UPSTREAM=offline \
+         cargo run -- upstream pin {tag} --accept-moved-tag"
     )]
     TagMoved {
         /// The source as it was named, without a password.

@@ -58,6 +58,11 @@ pub fn fetch(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Oid, FetchError> {
     let address = request.address;
+    if let Some(scheme) = address.foreign_scheme() {
+        let reason =
+            format!("{scheme}:// is not spoken here; name an http, https or file url, or a path");
+        return Err(FetchError::Unreachable { url: address.shown().to_owned(), reason });
+    }
     if let Some(path) = address.url().strip_prefix("file://").or_else(|| local_path(address)) {
         // A path that is not there would be reported as an unknown protocol.
         if !std::path::Path::new(path).exists() {

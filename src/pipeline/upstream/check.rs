@@ -30,6 +30,14 @@ pub fn check_lock(lock: &Lock, listing: &Listing) -> Vec<Mismatch> {
             rows.extend(Mismatch::unless_equal(name, &row.value, stated));
         }
     }
+    // Several rows state the port: an edit of one is contradicted by the others.
+    let value = |name: &str| lock.contract.iter().find(|row| row.name == name);
+    if let Some(port) = value("port") {
+        for row in ["container-port", "bind-port"].into_iter().filter_map(value) {
+            let name = format!("contract {}", row.name);
+            rows.extend(Mismatch::unless_equal(name, &port.value, &row.value));
+        }
+    }
     let facts = lock.upstream();
     rows.extend(Mismatch::unless_equal("tag", format!("v{}", facts.version), &lock.tag));
     rows.extend(Mismatch::unless_equal("image.tag", &facts.version, &lock.image.tag));

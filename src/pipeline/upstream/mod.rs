@@ -21,6 +21,7 @@ mod vendored;
 mod verify;
 
 pub use baked::{Baked, Build, error_directives};
+pub use check::check_lock;
 pub use contract::{Contract, Place, Row};
 pub use facts::{Image, Upstream};
 pub use id::GitId;
