@@ -105,6 +105,19 @@ async fn a_blob_in_chunks() {
 }
 
 #[tokio::test]
+async fn nothing_beyond_a_chunk_s_range_is_written() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    let patch = format!("PATCH {location}");
+    client.send(&patch, &["content-range: 0-4"], "01234").await.expect(202);
+    let body = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"567890123")));
+    let reply = client.send(&patch, &["content-range: 5-8"], body).await;
+    reply.expect_error(400, "SIZE_INVALID");
+    assert_eq!(client.get(&location).await.header("range"), "0-4");
+    client.send(&patch, &["content-range: 5-8"], "5678").await.expect(202);
+}
+
+#[tokio::test]
 async fn a_blob_in_streams() {
     let client = Client::new();
     let location = client.start("a").await;

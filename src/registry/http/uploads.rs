@@ -198,20 +198,24 @@ fn expect_chunk<S>(
 }
 
 /// Takes in a body that must end where the upload has `end` bytes, if that is
-/// known.
+/// known. Nothing beyond `end` is written.
 async fn receive_until(
     upload: &mut impl UploadWriter,
-    body: Body,
+    mut body: Body,
     end: Option<u64>,
 ) -> Result<(), RegistryError> {
-    receive(upload, body).await?;
-    match end {
-        Some(end) if upload.received() != end => Err(RegistryError::new(
-            ErrorCode::SizeInvalid,
-            format!("the chunk ends at byte {}, not at {end}", upload.received()),
-        )),
-        _ => Ok(()),
+    let Some(end) = end else { return receive(upload, body).await };
+    let wrong = |message| Err(RegistryError::new(ErrorCode::SizeInvalid, message));
+    while let Some(bytes) = body::next(&mut body).await? {
+        if bytes.len() as u64 > end.saturating_sub(upload.received()) {
+            return wrong(format!("the chunk goes on after byte {end}"));
+        }
+        upload.write(bytes).await?;
     }
+    if upload.received() != end {
+        return wrong(format!("the chunk ends at byte {}, not at {end}", upload.received()));
+    }
+    Ok(())
 }
 
 async fn receive(upload: &mut impl UploadWriter, mut body: Body) -> Result<(), RegistryError> {
