@@ -149,6 +149,34 @@ async fn whatever_step_fails_nothing_half_written_is_served() {
 }
 
 #[tokio::test]
+async fn what_is_there_already_is_acknowledged_only_once_it_is_durable() {
+    let (client, script) = scripted();
+    let blob = client.push_blob("a", b"blob").await;
+    client.push_manifest("a", "tag", "a/b", "x").await;
+    script.fail(Step::SyncFolder, io::ErrorKind::Other, 0);
+    client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
+    // The manifest's two folders, but not that of its tag.
+    script.fail(Step::SyncFolder, io::ErrorKind::Other, 2);
+    client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
+    // The blob's own folder, but not that of its link.
+    script.fail(Step::SyncFolder, io::ErrorKind::Other, 1);
+    let line = format!("POST /v2/a/blobs/uploads/?digest={blob}");
+    client.send(&line, &[], "blob").await.expect_error(500, "UNKNOWN");
+    script.heal();
+    client.put_manifest("a", "tag", "a/b", "x").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_durable_does_not_stay() {
+    let (client, script) = scripted();
+    script.fail(Step::SyncFolder, io::ErrorKind::Other, 0);
+    client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
+    assert!(!client.root.path().join("repositories/a").exists());
+    script.heal();
+    client.put_manifest("a", "tag", "a/b", "x").await.expect(201);
+}
+
+#[tokio::test]
 async fn a_sync_that_fails_is_no_success_and_the_data_is_not_trusted_again() {
     let (client, script) = scripted();
     let location = client.start("a").await;

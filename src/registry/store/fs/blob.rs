@@ -65,10 +65,10 @@ impl Inner {
         digest: &Digest,
         size: u64,
     ) -> Result<(), StoreError> {
-        if self.linked_size(repository, digest)? == Some(size) {
-            return Ok(());
-        }
         let link = self.layout.blob_link(repository, digest);
+        if self.linked_size(repository, digest)? == Some(size) {
+            return Ok(self.disk.keep(&link)?);
+        }
         Ok(self.disk.put(&link, size.to_string().as_bytes())?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -178,6 +179,12 @@ impl Disk {
         self.place(&temporary.0, path)
     }
 
+    /// Makes sure that a file which is in its place already stays there: whoever
+    /// put it there may not have got so far.
+    pub(super) fn keep(&self, path: &Path) -> Result<(), FsError> {
+        self.sync_folder(path.parent().unwrap_or(Path::new(".")))
+    }
+
     /// Writes a small file that nothing is lost with: whole or not at all for
     /// readers, whatever the system made of it after a loss of power.
     pub(super) fn put_for_now(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
@@ -193,7 +200,10 @@ impl Disk {
     pub(super) fn make_folder(&self, path: &Path) -> Result<(), FsError> {
         if path.is_dir() {
             drop(self.making.read().unwrap_or_else(PoisonError::into_inner));
-            return Ok(());
+            // It is gone again where it could not be made durable.
+            if path.is_dir() {
+                return Ok(());
+            }
         }
         let _alone = self.making.write().unwrap_or_else(PoisonError::into_inner);
         self.make_folder_alone(path)
@@ -219,7 +229,30 @@ impl Disk {
             },
             made => made.at("create the folder", path)?,
         }
-        self.sync_folder(parent.unwrap_or(Path::new(".")))
+        let durable = self.sync_folder(parent.unwrap_or(Path::new(".")));
+        if durable.is_err() {
+            // Left there, it would pass for one that is durable.
+            let _ = fs::remove_dir(path);
+        }
+        durable
+    }
+
+    /// Makes a folder durable that someone else made just now, with those above
+    /// it that may be as new: up to the root of its file system, or to one that
+    /// this process may not read and so has not made.
+    pub(super) fn keep_folder(&self, path: &Path) -> Result<(), FsError> {
+        let path = fs::canonicalize(path).at("look at", path)?;
+        let device = fs::metadata(&path).at("look at", &path)?.dev();
+        for folder in path.ancestors().skip(1) {
+            if fs::metadata(folder).at("look at", folder)?.dev() != device {
+                break;
+            }
+            match self.sync_folder(folder) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn sync_folder(&self, path: &Path) -> Result<(), FsError> {

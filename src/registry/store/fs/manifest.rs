@@ -53,7 +53,8 @@ impl Inner {
         if self.disk.read(&link)?.as_deref() == Some(manifest.media_type.as_bytes())
             && self.disk.read(&blob)?.as_deref() == Some(&*manifest.bytes)
         {
-            return Ok(());
+            self.disk.keep(&blob)?;
+            return Ok(self.disk.keep(&link)?);
         }
         self.disk.put(&blob, &manifest.bytes)?;
         if let Some(Referral { subject, descriptor }) = referral {

@@ -72,7 +72,11 @@ impl FsStore {
             disk.make_folder(&folder)?;
         }
         match disk.read(&layout.version())? {
-            None => disk.put(&layout.version(), LAYOUT.as_bytes())?,
+            None => {
+                // Only a new store has none, and its folder may be as new.
+                disk.keep_folder(root)?;
+                disk.put(&layout.version(), LAYOUT.as_bytes())?;
+            }
             Some(found) if found == LAYOUT.as_bytes() => {}
             Some(found) => {
                 let found = String::from_utf8_lossy(&found).into_owned();

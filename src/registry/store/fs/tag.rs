@@ -40,7 +40,7 @@ impl Inner {
             _ => {}
         }
         if now.as_ref() == Some(digest) {
-            return Ok(());
+            return Ok(self.disk.keep(&path)?);
         }
         Ok(self.disk.put(&path, digest.to_string().as_bytes())?)
     }
