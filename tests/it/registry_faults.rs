@@ -190,6 +190,29 @@ async fn a_sync_that_fails_is_no_success_and_the_data_is_not_trusted_again() {
     client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
 }
 
+/// The hash of before the loss of power would vouch for data that is gone.
+#[tokio::test]
+async fn a_hash_of_another_boot_is_not_trusted() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    client.send(&format!("PATCH {location}"), &[], "01234").await.expect(202);
+    let folder = client.root.path().join("uploads").join(location.rsplit_once('/').unwrap().1);
+    let write = |name: &str, bytes: &[u8]| {
+        let access = warren::fs::Access::Everyone;
+        warren::fs::write_atomic(&folder.join(name), bytes, access).unwrap();
+    };
+    let text = warren::fs::read(&folder.join("hash")).unwrap();
+    let mut hash: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let state: Vec<u8> = serde_json::from_value(hash["hasher"].clone()).unwrap();
+    let check = Digest::sha256(&[&5_u64.to_be_bytes()[..], &state].concat());
+    hash["check"] = check.to_string().into();
+    write("hash", hash.to_string().as_bytes());
+    write("data", &[0; 5]);
+    let stale = Digest::sha256(b"01234");
+    let line = format!("PUT {location}?digest={stale}");
+    client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
+}
+
 #[tokio::test]
 async fn a_blob_that_lost_bytes_is_no_success_and_a_push_heals_it() {
     let client = Client::new();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,21 @@ use tokio::task::JoinHandle;
 use super::Inner;
 use super::disk::Temporary;
 use crate::digest::{Algorithm, Digest, Hasher};
-use crate::fs::{At as _, FsError};
+use crate::fs::{self, At as _, FsError};
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 
 /// How much is gathered before it is hashed and written, in bytes. While one
 /// batch is written the next one is gathered, so an upload holds two.
 const BATCH: usize = 512 * 1024;
+
+/// Names what the system's cache lives as long as: this boot, or where the
+/// system doesn't name it this process. Nothing where that has no name either.
+static BOOT: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+    let boot = fs::read(Path::new("/proc/sys/kernel/random/boot_id")).ok();
+    boot.filter(|boot| !boot.is_empty())
+        .or_else(|| UploadId::random().ok().map(|id| id.as_str().as_bytes().to_vec()))
+});
 
 /// What `uploads/<id>/state` says.
 #[derive(Serialize, Deserialize)]
@@ -331,19 +339,20 @@ fn hash_rest(
 
 /// What `uploads/<id>/hash` holds: the hash up to a length, so that a chunk
 /// doesn't cost reading all chunks before it. Only a shortcut: where it is
-/// missing or torn the data is read again.
+/// missing, torn or of another boot the data is read again: a loss of power may
+/// have kept this and lost the data, which nobody has synced.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
     length: u64,
     hasher: Vec<u8>,
-    /// The digest of the two others.
+    /// The digest of the boot and the two others.
     check: String,
 }
 
 impl Checkpoint {
     fn write(inner: &Inner, folder: &Path, open: &Open) -> Result<(), StoreError> {
         let hasher = open.hasher.save();
-        let check = Self::check(open.written, &hasher);
+        let Some(check) = Self::check(open.written, &hasher) else { return Ok(()) };
         let checkpoint = Self { length: open.written, hasher, check };
         let text =
             serde_json::to_vec(&checkpoint).map_err(std::io::Error::from).at("write", folder)?;
@@ -357,14 +366,18 @@ impl Checkpoint {
     ) -> Result<Option<(Hasher, u64)>, StoreError> {
         let Some(text) = inner.disk.read(&folder.join("hash"))? else { return Ok(None) };
         let Ok(checkpoint) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
-        if checkpoint.check != Self::check(checkpoint.length, &checkpoint.hasher) {
+        if Self::check(checkpoint.length, &checkpoint.hasher) != Some(checkpoint.check) {
             return Ok(None);
         }
         let hasher = Hasher::resume(algorithm, &checkpoint.hasher);
         Ok(hasher.map(|hasher| (hasher, checkpoint.length)))
     }
 
-    fn check(length: u64, hasher: &[u8]) -> String {
-        Digest::sha256(&[&length.to_be_bytes(), hasher].concat()).to_string()
+    fn check(length: u64, hasher: &[u8]) -> Option<String> {
+        let boot = BOOT.as_ref()?;
+        // A digest makes it as long whatever the boot is called.
+        let boot = Digest::sha256(boot).to_string();
+        let checked = [boot.as_bytes(), &length.to_be_bytes(), hasher].concat();
+        Some(Digest::sha256(&checked).to_string())
     }
 }
