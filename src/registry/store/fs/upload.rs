@@ -21,6 +21,10 @@ use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 /// batch is written the next one is gathered, so an upload holds two.
 const BATCH: usize = 512 * 1024;
 
+/// How many pieces are gathered at most, however small: each costs more than
+/// its bytes, and the system takes no more in one call.
+const PIECES: usize = 1024;
+
 /// Names what the system's cache lives as long as: this boot, or where the
 /// system doesn't name it this process. Nothing where that has no name either.
 static BOOT: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
@@ -249,7 +253,10 @@ impl UploadWriter for FsUpload {
         if !bytes.is_empty() {
             self.pending.push(bytes);
         }
-        if self.pending_bytes >= BATCH { self.flush().await } else { Ok(()) }
+        if self.pending_bytes >= BATCH || self.pending.len() >= PIECES {
+            self.flush().await?;
+        }
+        Ok(())
     }
 
     async fn pause(mut self) -> Result<u64, StoreError> {
