@@ -208,8 +208,8 @@ async fn a_hash_of_another_boot_is_not_trusted() {
     hash["check"] = check.to_string().into();
     write("hash", hash.to_string().as_bytes());
     write("data", &[0; 5]);
-    let stale = Digest::sha256(b"01234");
-    let line = format!("PUT {location}?digest={stale}");
+    let before = Digest::sha256(b"01234");
+    let line = format!("PUT {location}?digest={before}");
     client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
 }
 
