@@ -155,6 +155,8 @@ async fn what_is_there_already_is_acknowledged_only_once_it_is_durable() {
     client.push_manifest("a", "tag", "a/b", "x").await;
     script.fail(Step::SyncFolder, io::ErrorKind::Other, 0);
     client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
+    let line = format!("POST /v2/a/blobs/uploads/?mount={blob}&from=a");
+    client.send(&line, &[], Body::empty()).await.expect_error(500, "UNKNOWN");
     // The manifest's two folders, but not that of its tag.
     script.fail(Step::SyncFolder, io::ErrorKind::Other, 2);
     client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");

@@ -124,7 +124,8 @@ async fn mount<S: Store>(
     digest: &Digest,
 ) -> Result<bool, RegistryError> {
     let (store, permissions) = (&call.registry.store, call.permissions());
-    if store.blob_size(name, digest).await?.is_some() {
+    // What is there already is made sure of as if it were new.
+    if store.blob_mount(name, name, digest).await? {
         return Ok(true);
     }
     let source = match call.parameter("from").map(str::parse::<RepositoryName>) {
