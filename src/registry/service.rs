@@ -9,6 +9,9 @@ use super::store::Store;
 pub struct Limits {
     /// The largest manifest in bytes; a larger one is answered with 413.
     pub manifest_bytes: usize,
+    /// Whether a manifest is taken whose blobs or child manifests the
+    /// repository doesn't have.
+    pub sparse_manifests: bool,
     /// The most repositories on a page of the catalog; a link leads on.
     pub catalog_entries: usize,
     /// How long an upload that nobody touches is kept.
@@ -21,6 +24,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             manifest_bytes: 4 * 1024 * 1024,
+            sparse_manifests: false,
             catalog_entries: 10_000,
             upload_expiry: Duration::from_hours(24),
             upload_wait: Duration::from_secs(5),

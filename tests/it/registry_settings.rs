@@ -266,6 +266,7 @@ fn what_is_wrong_is_named_with_its_origin() {
         (&["--log-format", "xml"], "\"xml\" is no log format"),
         (&["--max-connections", "0"], "no whole number from 1 on"),
         (&["--max-manifest-size", "0"], "no whole number from 1 on"),
+        (&["--allow-sparse-manifests=maybe"], "\"maybe\" is neither true nor false"),
         (&["--config-file", "/nowhere/trow.yaml"], "/nowhere/trow.yaml"),
         (&["-Z"], "unexpected argument"),
         (&["stray"], "unexpected argument"),
@@ -275,4 +276,16 @@ fn what_is_wrong_is_named_with_its_origin() {
     }
     let error = resolve_with(&[], &[("WARREN_ENVIRONMENT", "nowhere")]).map(|_| ()).unwrap_err();
     assert!(error.contains("sandbox"), "{error}");
+}
+
+#[test]
+fn sparse_manifests_are_off_unless_asked_for() {
+    let allowed = |arguments: &[&str], variables: &[(&str, &str)]| {
+        resolve_with(arguments, variables).unwrap().allow_sparse_manifests.value
+    };
+    let variable = "WARREN_REGISTRY_ALLOW_SPARSE_MANIFESTS";
+    assert!(!allowed(&[], &[]));
+    assert!(allowed(&["--allow-sparse-manifests"], &[]));
+    assert!(allowed(&[], &[(variable, "true")]));
+    assert!(!allowed(&["--allow-sparse-manifests=false"], &[(variable, "true")]));
 }

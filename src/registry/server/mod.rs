@@ -107,6 +107,7 @@ impl Server {
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
+        registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
         let registry = Arc::new(registry);
         let app = app::app(Arc::clone(&registry), Arc::new(gate));
         let listeners = listen::listen(&settings.bind).await?;

@@ -40,6 +40,8 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("max-connections", "WARREN_REGISTRY_MAX_CONNECTIONS"),
     // Seconds for requests in flight at the end.
     ("stop-timeout", "WARREN_REGISTRY_STOP_TIMEOUT"),
+    // Whether manifests may lack their blobs: `true` or `false`.
+    ("allow-sparse-manifests", "WARREN_REGISTRY_ALLOW_SPARSE_MANIFESTS"),
 ];
 
 /// The variable of a setting.

@@ -90,6 +90,16 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<String>,
 
+    /// Take manifests whose blobs or child manifests are not here
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub allow_sparse_manifests: Option<String>,
+
     /// Print the version
     #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version)]
     version: Option<bool>,

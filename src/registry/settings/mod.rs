@@ -72,6 +72,8 @@ pub struct Settings {
     pub max_connections: Setting<usize>,
     /// What requests in flight get to finish when the server stops.
     pub stop_timeout: Setting<Duration>,
+    /// Whether manifests are taken whose blobs or child manifests are missing.
+    pub allow_sparse_manifests: Setting<bool>,
     /// What was accepted and has a flaw worth a line in the log.
     pub warnings: Vec<String>,
 }

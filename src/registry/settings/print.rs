@@ -57,6 +57,7 @@ impl Settings {
             row("log-format", &self.log_format, |format| json!(format.name())),
             row("max-connections", &self.max_connections, |count| json!(count)),
             row("stop-timeout", &self.stop_timeout, |timeout| json!(timeout.as_secs())),
+            row("allow-sparse-manifests", &self.allow_sparse_manifests, |allowed| json!(allowed)),
         ]
     }
 }

@@ -50,6 +50,7 @@ impl Settings {
         let log_format = flag("--log-format", flags.log_format.as_deref());
         let connections = flag("--max-connections", flags.max_connections.as_deref());
         let stop = flag("--stop-timeout", flags.stop_timeout.as_deref());
+        let sparse = flag("--allow-sparse-manifests", flags.allow_sparse_manifests.as_deref());
         let manifest = flag("--max-manifest-size", old.max_manifest_size.as_deref());
         let blob = flag("--max-blob-size", old.max_blob_size.as_deref());
 
@@ -87,6 +88,9 @@ impl Settings {
                     whole::<u32>(text, &0).map(|seconds| Duration::from_secs(seconds.into()))
                 })?
                 .unwrap_or(Setting::built_in(STOP_TIMEOUT)),
+            allow_sparse_manifests: layers
+                .parsed("allow-sparse-manifests", sparse, yes_or_no)?
+                .unwrap_or(Setting::built_in(false)),
             warnings,
         })
     }
@@ -323,6 +327,10 @@ fn mebibytes(text: &str) -> Result<u64, String> {
     whole::<u64>(text, &1)?
         .checked_mul(MIB)
         .ok_or_else(|| format!("{text} MiB are more than any machine has"))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
 fn whole<T>(text: &str, least: &T) -> Result<T, String>

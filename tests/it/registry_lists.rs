@@ -1,0 +1,57 @@
+//! Lists of tags and repositories.
+
+use serde_json::json;
+use warren::registry::access::Permissions;
+
+use crate::registry_client::Client;
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let mut client = Client::new();
+    client.get("/v2/a/tags/list").await.expect_error(404, "NAME_UNKNOWN");
+    for tag in ["b", "B", "a", "_c"] {
+        client.push_image("a", tag, "layer").await;
+    }
+    client.push_image("a-b", "x", "layer").await;
+    client.push_image("a/b", "x", "layer").await;
+    let all = client.get("/v2/a/tags/list").await;
+    assert_eq!(all.json(), json!({"name": "a", "tags": ["B", "_c", "a", "b"]}));
+    assert!(!all.headers.contains_key("link"));
+    let first = client.get("/v2/a/tags/list?n=2").await;
+    assert_eq!(first.json()["tags"], json!(["B", "_c"]));
+    assert_eq!(first.header("link"), "</v2/a/tags/list?n=2&last=_c>; rel=\"next\"");
+    let rest = client.get("/v2/a/tags/list?n=2&last=_c").await;
+    assert_eq!(rest.json()["tags"], json!(["a", "b"]));
+    assert!(!rest.headers.contains_key("link"));
+    let none = client.get("/v2/a/tags/list?n=0").await;
+    assert_eq!(none.json()["tags"], json!([]));
+    assert!(!none.headers.contains_key("link"));
+    for n in ["-1", "x", ""] {
+        let reply = client.get(&format!("/v2/a/tags/list?n={n}")).await;
+        reply.expect_error(400, "PAGINATION_NUMBER_INVALID");
+    }
+
+    let page = client.get("/v2/_catalog?n=2").await;
+    assert_eq!(page.json(), json!({"repositories": ["a", "a-b"]}));
+    assert_eq!(page.header("link"), "</v2/_catalog?n=2&last=a-b>; rel=\"next\"");
+    let page = client.get("/v2/_catalog?n=2&last=a-b").await;
+    assert_eq!(page.json(), json!({"repositories": ["a/b"]}));
+    client.permissions = Some(Permissions::new(|name, _| name.as_str() == "a-b"));
+    assert_eq!(client.get("/v2/_catalog").await.json(), json!({"repositories": ["a-b"]}));
+}
+
+#[tokio::test]
+async fn names_at_their_limits() {
+    let client = Client::new();
+    let longest = format!("{}/{}", "a".repeat(127), "b".repeat(127));
+    client.push_image(&longest, &"t".repeat(128), "layer").await;
+    client.get(&format!("/v2/{longest}/manifests/{}", "t".repeat(128))).await.expect(200);
+    let longer = format!("/v2/{longest}b/tags/list");
+    client.get(&longer).await.expect_error(400, "NAME_INVALID");
+    let component = "c".repeat(255);
+    client.push_image(&component, "x", "layer").await;
+    assert_eq!(
+        client.get("/v2/_catalog").await.json()["repositories"],
+        json!([longest, component])
+    );
+}

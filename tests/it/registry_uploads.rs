@@ -1,0 +1,180 @@
+//! Pushing blobs: at once, in chunks, in streams, by a mount.
+
+use axum::body::Body;
+use warren::digest::{Algorithm, Digest};
+use warren::registry::access::Permissions;
+
+use crate::registry_client::Client;
+
+#[tokio::test]
+async fn a_blob_in_one_post() {
+    let client = Client::new();
+    let digest = client.push_blob("a/b", b"hello").await;
+    let reply = client.get(&format!("/v2/a/b/blobs/{digest}")).await;
+    reply.expect(200);
+    assert_eq!(reply.body, b"hello");
+    for (name, value) in [
+        ("content-length", "5"),
+        ("content-type", "application/octet-stream"),
+        ("accept-ranges", "bytes"),
+        ("docker-content-digest", &digest.to_string()),
+        ("etag", &format!("\"{digest}\"")),
+    ] {
+        assert_eq!(reply.header(name), value);
+    }
+    let head = client.send(&format!("HEAD /v2/a/b/blobs/{digest}"), &[], Body::empty()).await;
+    head.expect(200);
+    assert_eq!(head.header("content-length"), "5");
+    for name in ["a", "b", "a/b/c"] {
+        client.get(&format!("/v2/{name}/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+    }
+    client.send(&format!("HEAD /v2/a/blobs/{digest}"), &[], Body::empty()).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_blob_that_does_not_match_its_digest_is_refused_everywhere() {
+    let client = Client::new();
+    let digest = Digest::sha256(b"right");
+    let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+    let reply = client.send(&line, &[], "wrong").await;
+    reply.expect_error(400, "DIGEST_INVALID");
+    assert!(String::from_utf8_lossy(&reply.body).contains(&Digest::sha256(b"wrong").to_string()));
+    let location = client.start("a").await;
+    let line = format!("PUT {location}?digest={digest}");
+    client.send(&line, &[], "wrong").await.expect_error(400, "DIGEST_INVALID");
+    client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+    client.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    assert_eq!(client.files(), ["layout"]);
+}
+
+#[tokio::test]
+async fn a_blob_in_chunks() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    let first = client
+        .send(&format!("PATCH {location}"), &["content-range: 0-4", "content-length: 5"], "01234")
+        .await;
+    first.expect(202);
+    assert_eq!((first.header("range"), first.header("location")), ("0-4", location.as_str()));
+
+    for (range, status, code) in [
+        ("0-4", 416, "RANGE_INVALID"),
+        ("4-8", 416, "RANGE_INVALID"),
+        ("6-10", 416, "RANGE_INVALID"),
+        ("nonsense", 416, "RANGE_INVALID"),
+    ] {
+        let header = format!("content-range: {range}");
+        let reply = client.send(&format!("PATCH {location}"), &[&header], "56789").await;
+        reply.expect_error(status, code);
+        assert_eq!((reply.header("range"), reply.header("location")), ("0-4", location.as_str()));
+    }
+    let reply = client
+        .send(&format!("PATCH {location}"), &["content-range: 5-8", "content-length: 5"], "56789")
+        .await;
+    reply.expect_error(400, "SIZE_INVALID");
+
+    let status = client.get(&location).await;
+    status.expect(204);
+    assert_eq!((status.header("range"), status.header("location")), ("0-4", location.as_str()));
+
+    let digest = Digest::sha256(b"0123456789");
+    let line = format!("PUT {location}?digest={digest}");
+    let reply = client.send(&line, &["content-range: 4-8"], "56789").await;
+    reply.expect_error(416, "RANGE_INVALID");
+    let reply = client.send(&line, &["content-range: 5-9"], "56789").await;
+    reply.expect(201);
+    assert_eq!(reply.header("docker-content-digest"), digest.to_string());
+    assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"0123456789");
+    client.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+#[tokio::test]
+async fn nothing_beyond_a_chunk_s_range_is_written() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    let patch = format!("PATCH {location}");
+    client.send(&patch, &["content-range: 0-4"], "01234").await.expect(202);
+    let body = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"567890123")));
+    let reply = client.send(&patch, &["content-range: 5-8"], body).await;
+    reply.expect_error(400, "SIZE_INVALID");
+    assert_eq!(client.get(&location).await.header("range"), "0-4");
+    client.send(&patch, &["content-range: 5-8"], "5678").await.expect(202);
+}
+
+#[tokio::test]
+async fn a_blob_in_streams() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    for text in ["0123", "4567", "89"] {
+        client.send(&format!("PATCH {location}"), &[], text).await.expect(202);
+    }
+    client
+        .send(&format!("PUT {location}"), &[], Body::empty())
+        .await
+        .expect_error(400, "DIGEST_INVALID");
+    let digest = Digest::sha256(b"0123456789");
+    let line = format!("PUT {location}?digest={digest}");
+    client.send(&line, &[], Body::empty()).await.expect(201);
+    assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"0123456789");
+}
+
+#[tokio::test]
+async fn an_upload_is_cancelled_and_belongs_to_its_repository() {
+    let client = Client::new();
+    let location = client.start("a").await;
+    let elsewhere = location.replace("/v2/a/", "/v2/b/");
+    let digest = Digest::sha256(b"x");
+    for line in [
+        format!("GET {elsewhere}"),
+        format!("PATCH {elsewhere}"),
+        format!("PUT {elsewhere}?digest={digest}"),
+        format!("DELETE {elsewhere}"),
+        format!("GET /v2/a/blobs/uploads/{}", "0".repeat(32)),
+        "GET /v2/a/blobs/uploads/nonsense".to_owned(),
+    ] {
+        client.send(&line, &[], "x").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
+    client.send(&format!("DELETE {location}"), &[], Body::empty()).await.expect(204);
+    client.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    assert_eq!(client.files(), ["layout"]);
+}
+
+#[tokio::test]
+async fn the_algorithm_of_an_upload() {
+    let client = Client::new();
+    let digest = Digest::of(Algorithm::Sha512, b"x");
+    let line = "POST /v2/a/blobs/uploads/?digest-algorithm=sha512";
+    let location = client.send(line, &[], Body::empty()).await.header("location").to_owned();
+    client.send(&format!("PUT {location}?digest={digest}"), &[], "x").await.expect(201);
+    assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"x");
+    let line = "POST /v2/a/blobs/uploads/?digest-algorithm=md5";
+    client.send(line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
+}
+
+#[tokio::test]
+async fn mounts() {
+    let mut client = Client::new();
+    let digest = client.push_blob("private/source", b"x").await;
+    let mount = |to: &str, from: &str| format!("POST /v2/{to}/blobs/uploads/?mount={digest}{from}");
+    let named = client.send(&mount("b", "&from=private/source"), &[], Body::empty()).await;
+    named.expect(201);
+    assert_eq!(named.header("location"), format!("/v2/b/blobs/{digest}"));
+    client.send(&mount("c", ""), &[], Body::empty()).await.expect(201);
+    for name in ["b", "c"] {
+        assert_eq!(client.get(&format!("/v2/{name}/blobs/{digest}")).await.body, b"x");
+    }
+    // What can't be mounted becomes an upload.
+    for from in ["&from=nowhere", "&from=IN/VALID"] {
+        let reply = client.send(&mount("d", from), &[], Body::empty()).await;
+        reply.expect(202);
+        assert!(reply.header("location").starts_with("/v2/d/blobs/uploads/"));
+    }
+    let line = "POST /v2/d/blobs/uploads/?mount=sha256:../x&from=b";
+    client.send(line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
+
+    client.permissions = Some(Permissions::new(|name, _| name.as_str() == "d"));
+    for from in ["&from=private/source", ""] {
+        client.send(&mount("d", from), &[], Body::empty()).await.expect(202);
+    }
+    client.get(&format!("/v2/d/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+}
