@@ -51,6 +51,10 @@ lint:
 build:
     cargo build --release
 
+# Run the official conformance suite against the registry
+conformance *rounds: build
+    tests/conformance/run {{ rounds }}
+
 # Drive the registry with podman, skopeo, buildah, docker and nginx (needs root)
 interop *clients: build
     tests/interop/run {{ clients }}
