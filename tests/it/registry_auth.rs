@@ -44,6 +44,40 @@ async fn the_challenge_says_where_and_for_what() {
     }
     let answer = server.send(request("POST", "/v2/a/blobs/uploads/", &[])).await;
     assert!(header(&answer, "www-authenticate").contains("scope=\"repository:a:pull,push\""));
+    for (query, scope) in [
+        ("from=b/c", "repository:a:pull,push repository:b/c:pull"),
+        ("from=b%2Fc", "repository:a:pull,push repository:b/c:pull"),
+        ("from=No%22", "repository:a:pull,push"),
+        ("", "repository:a:pull,push"),
+    ] {
+        let path = format!("/v2/a/blobs/uploads/?mount=sha256:0&{query}");
+        let answer = server.send(request("POST", &path, &[])).await;
+        let challenge = header(&answer, "www-authenticate");
+        assert!(challenge.ends_with(&format!(",scope=\"{scope}\"")), "{challenge}");
+    }
+}
+
+/// Clients keep a token for each repository and name no source in it: a blob
+/// comes from wherever its user may pull.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_asks_what_the_user_may_pull() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let digest = warren::digest::Digest::sha256(b"");
+    let user = basic("rabbit", "s3cr3t:p@55:");
+    let push = format!("/v2/source/blobs/uploads/?digest={digest}");
+    let answer = server.send(request("POST", &push, &[("authorization", &user)])).await;
+    assert_eq!(answer.status(), 201);
+    for (repository, mount, status) in
+        [("named", "&from=source", 201), ("elsewhere", "&from=nowhere", 202), ("unnamed", "", 201)]
+    {
+        let query = format!("?scope=repository:{repository}:pull,push");
+        let token = server.token("rabbit", "s3cr3t:p@55:", &query).await;
+        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}{mount}");
+        let bearer = format!("Bearer {token}");
+        let answer = server.send(request("POST", &path, &[("authorization", &bearer)])).await;
+        assert_eq!(answer.status(), status, "{repository} {mount}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
@@ -35,17 +35,19 @@ pub async fn authenticate(
 ) -> Response {
     let route = Route::parse(request.method(), request.uri().path()).ok();
     let wanted = route.as_ref().and_then(wanted);
+    let source = route.as_ref().and_then(|route| source(route, request.uri()));
+    let scopes: Vec<&Scope> = wanted.iter().chain(&source).collect();
     let identity = match identify(&gate, request.headers()).await {
         Found::Identity(identity) => identity,
-        Found::Nothing => return gate.challenge(&request, wanted.as_ref(), None),
+        Found::Nothing => return gate.challenge(&request, &scopes, None),
         Found::Wrong { token } => {
-            return gate.challenge(&request, wanted.as_ref(), token.then_some("invalid_token"));
+            return gate.challenge(&request, &scopes, token.then_some("invalid_token"));
         }
     };
     if let Some(wanted) = &wanted
         && !identity.may(wanted)
     {
-        return gate.challenge(&request, Some(wanted), Some("insufficient_scope"));
+        return gate.challenge(&request, &scopes, Some("insufficient_scope"));
     }
     request.extensions_mut().insert(permissions(route.as_ref(), &identity));
     let mut response = next.run(request).await;
@@ -102,15 +104,18 @@ impl Gate {
     fn challenge(
         &self,
         request: &Request,
-        scope: Option<&Scope>,
+        scopes: &[&Scope],
         error: Option<&'static str>,
     ) -> Response {
         let connection = request.extensions().get::<Connection>();
         let base = self.base_url(request.headers(), request.uri(), connection);
         let mut challenge = format!("Bearer realm=\"{base}/login\",service=\"{SERVICE}\"");
         // Writing to a string does not fail.
-        if let Some(scope) = scope {
-            let _ = write!(challenge, ",scope=\"{scope}\"");
+        for (index, scope) in scopes.iter().enumerate() {
+            let _ = write!(challenge, "{}{scope}", if index == 0 { ",scope=\"" } else { " " });
+        }
+        if !scopes.is_empty() {
+            challenge.push('"');
         }
         if let Some(error) = error {
             let _ = write!(challenge, ",error=\"{error}\"");
@@ -140,10 +145,23 @@ fn scope(name: &RepositoryName, actions: Actions) -> Scope {
     Scope::repository(name.as_str(), &actions.names().collect::<Vec<_>>())
 }
 
-/// What a handler may do beyond the path of its request. A catalog is asked
-/// for as a whole: a token for it names no repository.
+/// What a mount needs in the repository that it names as its source. That the
+/// challenge says so is how clients come to ask for it.
+fn source(route: &Route, uri: &Uri) -> Option<Scope> {
+    let Route::StartUpload(_) = route else { return None };
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    let value = |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    value("mount")?;
+    Some(scope(&value("from")?.parse().ok()?, Actions::PULL))
+}
+
+/// What a handler may do beyond the path of its request. A catalog, and a
+/// mount from wherever the blob is, are about repositories that no client can
+/// name when it asks for a token; and clients that keep a token for each
+/// repository name no source either. There the user's rights hold, not the
+/// token's.
 fn permissions(route: Option<&Route>, identity: &Identity) -> Permissions {
-    if identity.access.is_none() || matches!(route, Some(Route::Catalog)) {
+    if identity.access.is_none() || matches!(route, Some(Route::Catalog | Route::StartUpload(_))) {
         return Permissions::everything();
     }
     let identity = identity.clone();
