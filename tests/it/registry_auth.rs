@@ -1,7 +1,7 @@
 //! Who gets in: challenges, passwords, tokens.
 
 use warren::registry::auth::{
-    Authenticator, Credentials, Secret, TokenKey, Users, Verifier, parse_htpasswd,
+    Argon2id, Authenticator, Cost, Credentials, Secret, TokenKey, Users, Verifier, parse_htpasswd,
 };
 
 use crate::registry_support::{Running, basic, header, http2, request};
@@ -14,6 +14,12 @@ fn htpasswd(users: &[(&str, &str, u32)]) -> String {
         format!("{user}:{}\n", bcrypt::hash(password, *cost).unwrap())
     });
     format!("# users\n\n{}", lines.collect::<String>())
+}
+
+/// The same with argon2id.
+fn argon2id(password: &str) -> String {
+    let cost = Cost { memory: 8, passes: 2, lanes: 1, length: 32 };
+    Argon2id::new(password, b"salt and pepper", cost).unwrap().text().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +176,7 @@ async fn a_wrong_user_costs_what_a_wrong_password_costs() {
     let mut users = Users::default();
     users.add("plain", Verifier::plain(&Secret::new("right"))).unwrap();
     let text = htpasswd(&[("low", "right", 4), ("high", "right", 5)]);
+    let text = format!("{text}argon:{}\n", argon2id("right"));
     for (name, verifier) in parse_htpasswd("users".as_ref(), &text).unwrap() {
         users.add(&name, verifier).unwrap();
     }
@@ -179,15 +186,16 @@ async fn a_wrong_user_costs_what_a_wrong_password_costs() {
         let credentials = Credentials::Basic { user: user.into(), password: Secret::new(password) };
         let right = gate.identify(credentials, 0).await.is_some();
         let after = gate.work();
-        (right, after.0 - before.0, after.1 - before.1)
+        (right, (after.0 - before.0, after.1 - before.1, after.2 - before.2))
     };
-    for user in ["nobody", "plain", "low", "high", ""] {
-        assert_eq!(cost(user, "wrong").await, (false, 1, 32), "{user}");
+    let work = (1, 32, 16);
+    for user in ["nobody", "plain", "low", "high", "argon", ""] {
+        assert_eq!(cost(user, "wrong").await, (false, work), "{user}");
     }
-    for user in ["plain", "low", "high"] {
-        assert_eq!(cost(user, "right").await, (true, 1, 32), "{user}");
-        assert_eq!(cost(user, "right").await, (true, 0, 0), "{user} is remembered");
-        assert_eq!(cost(user, "wrong").await, (false, 1, 32), "{user}, wrong ones are not");
+    for user in ["plain", "low", "high", "argon"] {
+        assert_eq!(cost(user, "right").await, (true, work), "{user}");
+        assert_eq!(cost(user, "right").await, (true, (0, 0, 0)), "{user} is remembered");
+        assert_eq!(cost(user, "wrong").await, (false, work), "{user}, wrong ones are not");
     }
 }
 
@@ -196,6 +204,7 @@ async fn several_users_of_an_htpasswd_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("htpasswd");
     let text = htpasswd(&[("alice", "a", 4), ("bob", "b", 4)]);
+    let text = format!("{text}dave:{}\n", argon2id("d"));
     warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Owner).unwrap();
     let data = dir.path().join("data");
     let arguments = [USER, &["--htpasswd", file.to_str().unwrap()]].concat();
@@ -203,6 +212,8 @@ async fn several_users_of_an_htpasswd_file() {
     for (user, password, status) in [
         ("alice", "a", 200),
         ("bob", "b", 200),
+        ("dave", "d", 200),
+        ("dave", "a", 401),
         ("rabbit", "s3cr3t:p@55:", 200),
         ("alice", "b", 401),
         ("carol", "a", 401),
@@ -221,6 +232,8 @@ fn a_broken_htpasswd_line_is_named_without_its_hash() {
         ("alice:$apr1$abc$secret", "is not bcrypt"),
         ("alice:plain-secret", "is not bcrypt"),
         ("alice:$2y$05$tooshort", "is damaged"),
+        ("alice:$argon2id$v=19$secret", "\"alice\" is damaged"),
+        (&format!("alice:{}", argon2id("x").replace("t=2", "t=99")), "t=99, and 1 to 16"),
         (&format!("alice:{}", hash.replace("$04$", "$31$")), "cost of the user \"alice\" is 31"),
     ] {
         let text = format!("# one\nbob:{hash}\n{line}\n");

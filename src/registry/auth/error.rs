@@ -22,6 +22,16 @@ pub enum AuthError {
         /// The name.
         name: String,
     },
+    /// Argon2id hashes of too many kinds.
+    #[error(
+        "the argon2id hash of the user {name:?} has settings (m, t, p, length) of a third kind: each \
+         login costs the work of all kinds, so that its time tells nothing; hash with the settings \
+         of the others"
+    )]
+    Costs {
+        /// The user.
+        name: String,
+    },
     /// A line of the htpasswd file that is none.
     #[error("{}, line {line}: {problem}", path.display())]
     Htpasswd {

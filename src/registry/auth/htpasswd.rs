@@ -2,14 +2,15 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use super::AuthError;
+use super::argon2id::Argon2id;
 use super::users::{MAX_COST, Verifier};
 
-/// Reads the lines of an htpasswd file: `user:hash`, bcrypt only. Empty lines
-/// and lines that start with `#` are skipped. `path` is for the errors.
+/// Reads the lines of an htpasswd file: `user:hash`, bcrypt or argon2id.
+/// Empty lines and lines that start with `#` are skipped. `path` is for the errors.
 ///
 /// # Errors
 /// [`AuthError::Htpasswd`] with the line, for a line without a colon and for
-/// hashes other than bcrypt.
+/// hashes of another kind.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<(String, Verifier)>, AuthError> {
     let mut users = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -32,9 +33,14 @@ fn parse_line(line: &str) -> Result<(String, Verifier), String> {
     if user.is_empty() {
         return Err("the user name before the colon is empty".to_owned());
     }
+    if hash.starts_with("$argon2") {
+        let hash = Argon2id::parse(hash)
+            .map_err(|problem| format!("the hash of the user {user:?} {problem}"))?;
+        return Ok((user.to_owned(), Verifier::Argon2id(hash)));
+    }
     if !["$2a$", "$2b$", "$2y$"].iter().any(|prefix| hash.starts_with(prefix)) {
         return Err(format!(
-            "the hash of the user {user:?} is not bcrypt: write the line with `htpasswd -B`"
+            "the hash of the user {user:?} is not bcrypt and not argon2id: write the line with `htpasswd -B`"
         ));
     }
     let parts = bcrypt::HashParts::from_str(hash)

@@ -1,6 +1,7 @@
 //! Who may do what: users, their passwords, and the tokens that stand for
 //! them. It knows nothing of HTTP but the text of an `Authorization` header.
 
+mod argon2id;
 mod credentials;
 mod error;
 mod htpasswd;
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
+pub use argon2id::{Argon2id, Cost};
 pub use credentials::Credentials;
 pub use error::AuthError;
 pub use htpasswd::parse as parse_htpasswd;
@@ -25,7 +27,7 @@ pub use key::TokenKey;
 pub use scope::Scope;
 pub use secret::{Secret, without_newline};
 pub use token::{Claims, SERVICE, TokenError, sign, verify};
-pub use users::{Checked, MAX_COST, Users, Verifier, Work};
+pub use users::{Checked, MAX_ARGON2_COSTS, MAX_COST, Users, Verifier, Work};
 use verified::Verified;
 
 /// How long a token is good for, in seconds.
@@ -56,10 +58,11 @@ pub struct Authenticator {
     users: Arc<Users>,
     key: TokenKey,
     verified: Verified,
-    /// Bounds the threads that compute bcrypt at the same time.
+    /// Bounds the threads that compute hashes at the same time.
     permits: Arc<Semaphore>,
     comparisons: AtomicU64,
     rounds: AtomicU64,
+    blocks: AtomicU64,
 }
 
 impl Authenticator {
@@ -84,6 +87,7 @@ impl Authenticator {
             permits: Arc::new(Semaphore::new(cores)),
             comparisons: AtomicU64::new(0),
             rounds: AtomicU64::new(0),
+            blocks: AtomicU64::new(0),
         })
     }
 
@@ -126,8 +130,10 @@ impl Authenticator {
     /// The work of all password checks so far: what tests compare instead of
     /// times.
     #[must_use]
-    pub fn work(&self) -> (u64, u64) {
-        (self.comparisons.load(Ordering::Relaxed), self.rounds.load(Ordering::Relaxed))
+    pub fn work(&self) -> (u64, u64, u64) {
+        let [comparisons, rounds, blocks] = [&self.comparisons, &self.rounds, &self.blocks]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        (comparisons, rounds, blocks)
     }
 
     async fn identify_user(&self, user: String, password: Secret) -> Option<Identity> {
@@ -136,6 +142,7 @@ impl Authenticator {
             let checked = self.check(&user, password).await?;
             self.comparisons.fetch_add(checked.work.comparisons.into(), Ordering::Relaxed);
             self.rounds.fetch_add(checked.work.rounds, Ordering::Relaxed);
+            self.blocks.fetch_add(checked.work.blocks, Ordering::Relaxed);
             if !checked.right {
                 return None;
             }

@@ -50,7 +50,7 @@ pub struct Flags {
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub password: Option<RedactedArg>,
 
-    /// File of several users, one `user:bcrypt-hash` a line (`htpasswd -B`)
+    /// File of several users, one `user:hash` a line, bcrypt (`htpasswd -B`) or argon2id
     #[arg(long, value_name = "FILE")]
     pub htpasswd: Option<String>,
 
