@@ -34,6 +34,8 @@ pub struct Manifest {
     pub blobs: Vec<Digest>,
     /// The manifests that must be in the repository.
     pub manifests: Vec<Digest>,
+    /// How many layers live elsewhere and are never pushed.
+    pub elsewhere: usize,
     /// The manifest that this one refers to; it need not exist.
     pub subject: Option<Digest>,
     /// What kind of artifact it is: its own word, else its config's type.
@@ -155,12 +157,20 @@ impl Raw {
         let blobs = self.config.iter().chain(self.layers.iter().flatten());
         let manifests = self.manifests.iter().flatten();
         let subject = self.subject.as_ref().map(RawDescriptor::digest).transpose()?;
+        let elsewhere = blobs.clone().filter(|descriptor| !descriptor.is_here()).count();
         let blobs = here(blobs)?;
         let manifests = here(manifests)?;
         let artifact_type = self.artifact_type.filter(|text| !text.is_empty()).or_else(|| {
             self.config.map(|config| config.media_type).filter(|text| !text.is_empty())
         });
-        Ok(Manifest { blobs, manifests, subject, artifact_type, annotations: self.annotations })
+        Ok(Manifest {
+            blobs,
+            manifests,
+            elsewhere,
+            subject,
+            artifact_type,
+            annotations: self.annotations,
+        })
     }
 }
 
@@ -226,7 +236,7 @@ mod tests {
             Digest::sha256(b"y")
         );
         let (_, manifest) = Manifest::parse(Some(media::OCI_MANIFEST), text.as_bytes()).unwrap();
-        assert_eq!(manifest.blobs, [digest]);
+        assert_eq!((manifest.blobs, manifest.elsewhere), (vec![digest], 2));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Limits {
     pub sparse_manifests: bool,
     /// The most repositories on a page of the catalog; a link leads on.
     pub catalog_entries: usize,
+    /// The most bytes of a page of referrers; a link leads on.
+    pub referrers_bytes: usize,
     /// How long an upload that nobody touches is kept.
     pub upload_expiry: Duration,
     /// How long a request waits for another one to let go of an upload.
@@ -26,6 +28,7 @@ impl Default for Limits {
             manifest_bytes: 4 * 1024 * 1024,
             sparse_manifests: false,
             catalog_entries: 10_000,
+            referrers_bytes: 4 * 1024 * 1024,
             upload_expiry: Duration::from_hours(24),
             upload_wait: Duration::from_secs(5),
         }

@@ -184,3 +184,50 @@ async fn sparse_manifests_are_a_choice() {
     let reply = client.put_manifest("a", "image", media::OCI_MANIFEST, &text).await;
     reply.expect_error(400, "DIGEST_INVALID");
 }
+
+#[tokio::test]
+async fn a_push_that_may_be_a_mistake_is_warned_about() {
+    let root = tempfile::tempdir().unwrap();
+    let mut registry = Registry::new(FsStore::open(root.path()).unwrap());
+    registry.limits.sparse_manifests = true;
+    let client = Client::with(root, registry);
+    let (config, layer) = (client.push_blob("a", b"{}").await, Digest::sha256(b"layer"));
+    let whole = image(&config, &config, json!({}));
+    let lacking = image(&config, &layer, json!({}));
+    let foreign = json!({"layers": [{"mediaType": "a/b", "digest": layer.to_string(), "size": 1,
+                                     "urls": ["https://example.com/layer"]}]});
+    let foreign = image(&config, &layer, foreign);
+    let index = r#"{"schemaVersion": 2, "manifests": []}"#;
+    let schema = format!("sha256-{}", layer.hex());
+    for (to, kind, text, expected) in [
+        ("x", media::OCI_MANIFEST, whole.as_str(), None),
+        (
+            "x",
+            media::OCI_MANIFEST,
+            &lacking,
+            Some("the repository lacks 1 blob and 0 manifests of this sparse manifest"),
+        ),
+        (
+            "x",
+            media::OCI_MANIFEST,
+            &foreign,
+            Some(
+                "1 layer of this manifest can't be pushed here and must be fetched from elsewhere",
+            ),
+        ),
+        ("x", media::OCI_INDEX, index, None),
+        (
+            &schema,
+            media::OCI_INDEX,
+            index,
+            Some("this registry lists referrers itself; an index by the tag schema is not needed"),
+        ),
+        (&schema, media::OCI_MANIFEST, &whole, None),
+    ] {
+        let reply = client.put_manifest("a", to, kind, text).await;
+        reply.expect(201);
+        let warnings: Vec<_> = reply.headers.get_all("warning").iter().collect();
+        let expected: Vec<_> = expected.iter().map(|text| format!("299 - \"{text}\"")).collect();
+        assert_eq!(warnings, expected, "{to} {text}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Putting responses together.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, WARNING};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
@@ -38,6 +38,12 @@ impl Answer {
     /// The headers by which clients recognise content.
     pub(super) fn digest(self, digest: &Digest) -> Self {
         self.header(CONTENT_DIGEST, digest.to_string()).header(ETAG, etag(digest))
+    }
+
+    /// A line that clients show to their users ("Warnings"): code 299, no agent,
+    /// and a text without quotes or line breaks.
+    pub(super) fn warning(self, text: &str) -> Self {
+        self.header(WARNING, format!("299 - \"{text}\""))
     }
 
     pub(super) fn body(self, body: impl Into<Body>) -> Result<Response, RegistryError> {

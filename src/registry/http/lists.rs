@@ -1,15 +1,13 @@
-//! Tags, repositories and referrers.
+//! Lists of tags and repositories.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::header::LINK;
 use axum::response::Response;
 use serde_json::json;
 
-use super::answer::{Answer, OCI_FILTERS_APPLIED};
+use super::answer::Answer;
 use super::call::Call;
-use crate::digest::Digest;
 use crate::registry::error::{ErrorCode, RegistryError};
-use crate::registry::media;
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{Page, Store};
 
@@ -39,26 +37,6 @@ pub(super) async fn catalog<S: Store>(call: &Call<S>) -> Result<Response, Regist
     let next = names.last().filter(|_| listing.more);
     let next = next.map(|last| next_page("/v2/_catalog", &page, last));
     linked(next).json(&json!({"repositories": names}))
-}
-
-/// `GET /v2/<name>/referrers/<digest>` ("Listing referrers"): an index of the
-/// manifests that name this one as their subject, empty where there is none.
-pub(super) async fn referrers<S: Store>(
-    call: &Call<S>,
-    name: &RepositoryName,
-    digest: &Digest,
-) -> Result<Response, RegistryError> {
-    let mut descriptors = call.registry.store.referrers(name, digest).await?;
-    let mut answer = Answer::new(StatusCode::OK).header(CONTENT_TYPE, media::OCI_INDEX);
-    if let Some(wanted) = call.parameter("artifactType") {
-        descriptors.retain(|descriptor| descriptor.artifact_type.as_deref() == Some(wanted));
-        answer = answer.header(OCI_FILTERS_APPLIED, "artifactType");
-    }
-    answer.json(&json!({
-        "schemaVersion": 2,
-        "mediaType": media::OCI_INDEX,
-        "manifests": descriptors,
-    }))
 }
 
 /// The parameters `n` and `last`.

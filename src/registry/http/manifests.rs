@@ -7,8 +7,8 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::answer::{Answer, OCI_SUBJECT, OCI_TAG, is_known};
-use super::body;
 use super::call::Call;
+use super::{body, warnings};
 use crate::digest::Digest;
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::manifest::{Descriptor, Manifest};
@@ -59,6 +59,7 @@ pub(super) async fn push<S: Store>(
     let bytes = body::collect(body, limit).await?;
     let digest = checked_digest(reference, &bytes)?;
     let (media_type, manifest) = Manifest::parse(call.header(&CONTENT_TYPE), &bytes)?;
+    let warnings = warnings::of_push(call, name, reference, &media_type, &manifest).await?;
     if !call.registry.limits.sparse_manifests {
         check_references(store, name, &manifest).await?;
     }
@@ -95,7 +96,7 @@ pub(super) async fn push<S: Store>(
     if let Some(subject) = manifest.subject {
         answer = answer.header(OCI_SUBJECT, subject.to_string());
     }
-    answer.empty()
+    warnings.iter().fold(answer, |answer, text| answer.warning(text)).empty()
 }
 
 /// `DELETE` of a tag or of a manifest ("Deleting manifests"); a manifest takes

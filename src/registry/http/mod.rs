@@ -30,8 +30,10 @@ pub mod login;
 mod manifests;
 pub mod pages;
 mod range;
+mod referrers;
 pub mod route;
 mod uploads;
+mod warnings;
 
 pub use route::Route;
 
@@ -88,7 +90,7 @@ async fn read<S: Store>(call: Call<S>, route: Route) -> Result<Response, Registr
         }
         Route::Catalog => lists::catalog(&call).await,
         Route::Tags(name) => lists::tags(&call, &name).await,
-        Route::Referrers(name, digest) => lists::referrers(&call, &name, &digest).await,
+        Route::Referrers(name, digest) => referrers::list(&call, &name, &digest).await,
         Route::PullManifest(name, reference) => manifests::pull(&call, &name, &reference).await,
         Route::PullBlob(name, digest) => blobs::pull(&call, &name, &digest).await,
         Route::UploadStatus(name, id) => uploads::status(&call, &name, &id).await,

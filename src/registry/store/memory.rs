@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{
-    BlobRead, BlobStream, Expected, Listing, Page, Referral, Store, StoreError, StoredManifest,
-    UploadId, UploadStatus, UploadWriter,
+    BlobRead, BlobStream, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store,
+    StoreError, StoredManifest, UploadId, UploadStatus, UploadWriter,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::fs::At as _;
@@ -263,10 +263,18 @@ impl Store for MemoryStore {
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Descriptor>, StoreError> {
+        page: &ReferrersPage,
+    ) -> Result<Referrers, StoreError> {
         let listed = self.of(repository, |found| {
+            let mut listed = Referrers::default();
             let all = found.referrals.iter().filter(|((of, _), _)| of == subject);
-            Some(all.map(|(_, descriptor)| descriptor.clone()).collect())
+            for ((_, referrer), descriptor) in all {
+                let passed = page.after.as_ref().is_some_and(|after| referrer <= after);
+                if !passed && page.wants(descriptor) && !listed.add(descriptor.clone(), page) {
+                    break;
+                }
+            }
+            Some(listed)
         });
         Ok(listed.unwrap_or_default())
     }

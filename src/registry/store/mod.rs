@@ -20,6 +20,7 @@ mod error;
 pub mod fs;
 pub mod memory;
 mod page;
+mod referrers;
 mod stream;
 mod upload_id;
 
@@ -27,6 +28,7 @@ pub use error::StoreError;
 pub use fs::FsStore;
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
+pub use referrers::{Referrers, ReferrersPage};
 pub use stream::{BlobStream, ChunkSource};
 pub use upload_id::UploadId;
 
@@ -200,12 +202,13 @@ pub trait Store: Send + Sync + 'static {
         digest: &Digest,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The manifests that name `subject` as theirs, in the order of digests.
+    /// A page of the manifests that name `subject` as theirs.
     fn referrers(
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> impl Future<Output = Result<Vec<Descriptor>, StoreError>> + Send;
+        page: &ReferrersPage,
+    ) -> impl Future<Output = Result<Referrers, StoreError>> + Send;
 
     /// What a tag points to.
     fn tag_get(

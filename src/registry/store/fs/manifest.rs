@@ -1,10 +1,12 @@
 //! Manifests and who refers to whom.
 
+use std::path::Path;
+
 use super::Inner;
 use crate::digest::Digest;
 use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::name::RepositoryName;
-use crate::registry::store::{Referral, StoreError, StoredManifest};
+use crate::registry::store::{Referral, Referrers, ReferrersPage, StoreError, StoredManifest};
 
 impl Inner {
     pub(super) fn manifest_exists(
@@ -96,16 +98,28 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Descriptor>, StoreError> {
-        let mut descriptors = Vec::new();
+        page: &ReferrersPage,
+    ) -> Result<Referrers, StoreError> {
+        let mut found = Referrers::default();
         for path in self.disk.list(&self.layout.referrers(repository, subject))? {
+            let Some(digest) = referrer(&path) else { continue };
+            if page.after.as_ref().is_some_and(|after| digest <= *after) {
+                continue;
+            }
             let Some(text) = self.disk.read(&path)? else { continue };
             let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&text) else { continue };
-            let Ok(digest) = descriptor.digest.parse() else { continue };
-            if self.manifest_exists(repository, &digest)? {
-                descriptors.push(descriptor);
+            if page.wants(&descriptor)
+                && self.manifest_exists(repository, &digest)?
+                && !found.add(descriptor, page)
+            {
+                break;
             }
         }
-        Ok(descriptors)
+        Ok(found)
     }
+}
+
+/// The digest that an entry is named after.
+fn referrer(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.replacen('-', ":", 1).parse().ok()
 }

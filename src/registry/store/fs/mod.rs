@@ -9,12 +9,11 @@ use self::disk::Disk;
 use self::layout::Layout;
 use self::upload::FsUpload;
 use super::{
-    BlobRead, Expected, Listing, Page, Referral, Store, StoreError, StoredManifest, UploadId,
-    UploadStatus,
+    BlobRead, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store, StoreError,
+    StoredManifest, UploadId, UploadStatus,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::registry::access::{Actions, Permissions};
-use crate::registry::manifest::Descriptor;
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
 
@@ -273,9 +272,10 @@ impl Store for FsStore {
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Descriptor>, StoreError> {
-        let (repository, subject) = (repository.clone(), subject.clone());
-        self.run(move |inner| inner.referrers(&repository, &subject)).await
+        page: &ReferrersPage,
+    ) -> Result<Referrers, StoreError> {
+        let (repository, subject, page) = (repository.clone(), subject.clone(), page.clone());
+        self.run(move |inner| inner.referrers(&repository, &subject, &page)).await
     }
 
     async fn tag_get(
