@@ -226,7 +226,8 @@ async fn a_push_that_may_be_a_mistake_is_warned_about() {
     ] {
         let reply = client.put_manifest("a", to, kind, text).await;
         reply.expect(201);
-        let warnings: Vec<_> = reply.headers.get_all("warning").iter().collect();
+        let warnings = reply.headers.get_all("warning").iter();
+        let warnings: Vec<_> = warnings.map(|text| text.to_str().unwrap()).collect();
         let expected: Vec<_> = expected.iter().map(|text| format!("299 - \"{text}\"")).collect();
         assert_eq!(warnings, expected, "{to} {text}");
     }
