@@ -232,3 +232,44 @@ async fn a_push_that_may_be_a_mistake_is_warned_about() {
         assert_eq!(warnings, expected, "{to} {text}");
     }
 }
+
+#[tokio::test]
+async fn a_tag_moves_only_as_expected() {
+    let client = Client::new();
+    let kind = format!("content-type: {}", media::OCI_INDEX);
+    let index = |note: &str| {
+        json!({"schemaVersion": 2, "manifests": [], "annotations": {"note": note}}).to_string()
+    };
+    let digest = |note: &str| Digest::sha256(index(note).as_bytes()).to_string();
+    let push = async |note: &str, condition: &str| {
+        client.send("PUT /v2/a/manifests/x", &[&kind, condition], index(note)).await
+    };
+    push("one", "if-match: *").await.expect_error(412, "DENIED");
+    push("one", "if-none-match: *").await.expect(201);
+    push("two", "if-none-match: *").await.expect_error(412, "DENIED");
+    push("two", &format!("if-match: \"{}\"", digest("two"))).await.expect_error(412, "DENIED");
+    assert_eq!(client.get("/v2/a/manifests/x").await.body, index("one").as_bytes());
+    push("two", &format!("if-match: \"{}\"", digest("one"))).await.expect(201);
+    push("three", "if-match: *").await.expect(201);
+    for bad in ["if-match: x", "if-match: \"x\"", "if-none-match: \"x\""] {
+        push("four", bad).await.expect_error(400, "UNSUPPORTED");
+    }
+    assert_eq!(client.get("/v2/a/manifests/x").await.body, index("three").as_bytes());
+}
+
+#[tokio::test]
+async fn a_manifest_that_the_client_has_is_not_sent_again() {
+    let client = Client::new();
+    let (digest, _) = client.push_image("a", "x", "layer").await;
+    for line in ["GET /v2/a/manifests/x", "HEAD /v2/a/manifests/x"] {
+        for header in [format!("if-none-match: \"{digest}\""), "if-none-match: *".to_owned()] {
+            let reply = client.send(line, &[&header], Body::empty()).await;
+            reply.expect(304);
+            assert_eq!(reply.header("docker-content-digest"), digest.to_string());
+            assert!(reply.body.is_empty());
+        }
+        client.send(line, &["if-none-match: \"other\""], Body::empty()).await.expect(200);
+    }
+    let line = "GET /v2/a/manifests/other";
+    client.send(line, &["if-none-match: *"], Body::empty()).await.expect(404);
+}

@@ -8,13 +8,13 @@ use bytes::Bytes;
 
 use super::answer::{Answer, OCI_SUBJECT, OCI_TAG, is_known};
 use super::call::Call;
-use super::{body, warnings};
+use super::{body, condition, warnings};
 use crate::digest::Digest;
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::{Reference, Tag};
-use crate::registry::store::{Expected, Referral, Store, StoredManifest};
+use crate::registry::store::{Referral, Store, StoredManifest};
 
 /// `GET` and `HEAD` of a manifest ("Pulling manifests"). It comes with the
 /// type that it was pushed with, whatever the client would rather have: other
@@ -81,7 +81,9 @@ pub(super) async fn push<S: Store>(
         Reference::Digest(_) => &parameters,
     };
     for tag in tags {
-        store.tag_set(name, tag, &digest, &Expected::Anything).await?;
+        let expected = condition::expected(call, name, tag).await?;
+        let set = store.tag_set(name, tag, &digest, &expected).await;
+        set.map_err(|error| condition::refused(&expected, tag, error))?;
     }
     tracing::info!(repository = %name, %digest, %reference, "manifest pushed");
 

@@ -22,6 +22,7 @@ pub mod base_url;
 mod blobs;
 mod body;
 mod call;
+mod condition;
 mod error;
 pub mod health;
 mod json;
