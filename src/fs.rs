@@ -89,6 +89,19 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
     Ok(entries)
 }
 
+/// The names of a folder's entries as the system gives them, one by one: in no
+/// order, and without those that are not UTF-8.
+///
+/// # Errors
+/// Whatever the system answers, with the path; so does each name.
+pub fn names(path: &Path) -> Result<impl Iterator<Item = Result<String, FsError>>, FsError> {
+    let entries = fs::read_dir(path).at("list", path)?;
+    Ok(entries.filter_map(move |entry| {
+        let name = entry.at("list", path).map(|entry| entry.file_name().into_string().ok());
+        name.transpose()
+    }))
+}
+
 /// Removes a file; it is no error where there is none.
 ///
 /// # Errors

@@ -58,6 +58,7 @@ suite! {
     untouched_uploads_are_swept_out
     manifests_are_kept_byte_for_byte
     deleting_a_manifest_takes_its_tags_and_its_referral
+    referrers_come_in_pages
     tags_change_by_compare_and_swap
     tags_are_listed_in_byte_order
     repositories_are_listed_in_byte_order
@@ -358,5 +359,51 @@ async fn sha512_is_as_good(stores: impl Stores) {
         upload.write(Bytes::from_static(b"hello")).await.unwrap();
         upload.finish(&digest).await.unwrap();
         assert_eq!(pull(&store, &here, &digest).await.unwrap(), b"hello");
+    }
+}
+
+async fn referrers_come_in_pages(stores: impl Stores) {
+    let (store, here) = (stores.open(), name("a"));
+    let subject = Digest::sha256(b"subject");
+    let mut expected = Vec::new();
+    for count in 0..10 {
+        let text = format!(r#"{{"subject":{{"digest":"{subject}"}},"note":{count}}}"#);
+        let manifest = StoredManifest {
+            digest: Digest::sha256(text.as_bytes()),
+            media_type: "application/vnd.example+json".to_owned(),
+            bytes: text.clone().into(),
+        };
+        let descriptor = Descriptor {
+            media_type: manifest.media_type.clone(),
+            digest: manifest.digest.to_string(),
+            size: text.len() as u64,
+            artifact_type: Some(format!("a/{}", count % 2)),
+            annotations: None,
+        };
+        let referral = Referral { subject: subject.clone(), descriptor: descriptor.clone() };
+        store.manifest_put(&here, &manifest, Some(&referral)).await.unwrap();
+        expected.push(descriptor);
+    }
+    expected.sort_by(|one, other| one.digest.cmp(&other.digest));
+    let whole = ReferrersPage::all();
+    let few = ReferrersPage { entries: 3, ..whole.clone() };
+    let small = ReferrersPage { bytes: 600, ..whole.clone() };
+    for (page, least) in [(whole, 1), (few, 4), (small, 3)] {
+        for artifact_type in [None, Some("a/0".to_owned()), Some("a/none".to_owned())] {
+            let mut page = ReferrersPage { artifact_type, ..page.clone() };
+            let (mut found, mut pages) = (Vec::new(), 0);
+            loop {
+                let part = store.referrers(&here, &subject, &page).await.unwrap();
+                found.extend(part.descriptors);
+                pages += 1;
+                page.after = part.next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+            let wanted = expected.iter().filter(|descriptor| page.wants(descriptor));
+            assert_eq!(found, wanted.cloned().collect::<Vec<_>>());
+            assert!(page.artifact_type.is_some() || pages >= least, "{pages} pages");
+        }
     }
 }

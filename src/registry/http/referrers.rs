@@ -20,7 +20,10 @@ use crate::registry::store::{Referrers, ReferrersPage, Store, StoredManifest};
 
 /// What a page has around its descriptors, rounded up.
 const ENVELOPE: usize = 128;
-/// How many manifests of an index by the tag schema are read for one page.
+/// How many entries of the list are looked at for one page.
+const LOOKED_AT: usize = 20_000;
+/// How many manifests of an index by the tag schema are read for one page, if
+/// they are not more bytes than it may have.
 const ADOPTED: usize = 100;
 
 /// A page as clients get it.
@@ -44,6 +47,7 @@ pub(super) async fn list<S: Store>(
         after: call.digest_parameter("last")?,
         artifact_type: call.parameter("artifactType").map(str::to_owned),
         bytes: call.registry.limits.referrers_bytes.saturating_sub(ENVELOPE),
+        entries: LOOKED_AT,
     };
     let found = call.registry.store.referrers(name, subject, &page).await?;
     let (found, last) = adopt(&call.registry.store, name, subject, &page, found).await?;
@@ -71,8 +75,8 @@ async fn adopt<S: Store>(
     subject: &Digest,
     page: &ReferrersPage,
     found: Referrers,
-) -> Result<(Referrers, Option<String>), RegistryError> {
-    let mut last = end(&found);
+) -> Result<(Referrers, Option<Digest>), RegistryError> {
+    let mut last = found.next.clone();
     let mut candidates = by_tag_schema(store, name, subject).await?;
     candidates.retain(|digest| page.after.as_ref().is_none_or(|after| digest > after));
     for listed in &found.descriptors {
@@ -85,36 +89,33 @@ async fn adopt<S: Store>(
     // The page ends where the store's part of it does, or where enough
     // candidates were looked at, and is laid anew in the order of digests.
     let mut all = found.descriptors;
-    let mut looked_at = None;
+    let (mut looked_at, mut read) = (None, 0);
     for (count, candidate) in candidates.iter().enumerate() {
-        let text = candidate.to_string();
-        if last.as_ref().is_some_and(|last| text > *last) {
+        if last.as_ref().is_some_and(|last| candidate > last) {
             break;
         }
-        if count == ADOPTED {
-            all.retain(|listed| listed.digest < text);
-            last = all.iter().map(|listed| listed.digest.clone()).chain(looked_at).max();
+        if count == ADOPTED || read > page.bytes {
+            let beyond = candidate.to_string();
+            all.retain(|listed| listed.digest < beyond);
+            let listed = all.iter().filter_map(|listed| listed.digest.parse().ok());
+            last = listed.chain(looked_at).max();
             break;
         }
         let manifest = store.manifest_get(name, candidate).await?;
+        read += manifest.as_ref().map_or(0, |manifest| manifest.bytes.len());
         let descriptor = manifest.and_then(|manifest| referrer(&manifest, subject));
         all.extend(descriptor.filter(|descriptor| page.wants(descriptor)));
-        looked_at = Some(text);
+        looked_at = Some(candidate.clone());
     }
     all.sort_by(|one, other| one.digest.cmp(&other.digest));
     let mut laid = Referrers::default();
     for descriptor in all {
         if !laid.add(descriptor, page) {
-            last = end(&laid);
+            last.clone_from(&laid.next);
             break;
         }
     }
     Ok((laid, last))
-}
-
-/// The last digest of a page that has another one after it.
-fn end(found: &Referrers) -> Option<String> {
-    found.descriptors.last().filter(|_| found.more).map(|last| last.digest.clone())
 }
 
 /// What the index under the tag of the tag schema names, if there is one.
@@ -153,7 +154,12 @@ fn referrer(stored: &StoredManifest, subject: &Digest) -> Option<Descriptor> {
 }
 
 /// Where the list goes on. An artifact type may hold what a query must not.
-fn next_page(name: &RepositoryName, subject: &Digest, page: &ReferrersPage, last: &str) -> String {
+fn next_page(
+    name: &RepositoryName,
+    subject: &Digest,
+    page: &ReferrersPage,
+    last: &Digest,
+) -> String {
     let mut filter = String::new();
     for byte in page.artifact_type.iter().flat_map(|text| text.bytes()) {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

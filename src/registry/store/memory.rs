@@ -267,13 +267,17 @@ impl Store for MemoryStore {
     ) -> Result<Referrers, StoreError> {
         let listed = self.of(repository, |found| {
             let mut listed = Referrers::default();
-            let all = found.referrals.iter().filter(|((of, _), _)| of == subject);
-            for ((_, referrer), descriptor) in all {
-                let passed = page.after.as_ref().is_some_and(|after| referrer <= after);
-                if !passed && page.wants(descriptor) && !listed.add(descriptor.clone(), page) {
-                    break;
+            let passed = |referrer| page.after.as_ref().is_some_and(|after| referrer <= after);
+            let all = found.referrals.iter();
+            let mut left = all.filter(|((of, referrer), _)| of == subject && !passed(referrer));
+            let mut next = None;
+            for ((_, referrer), descriptor) in left.by_ref().take(page.entries) {
+                if page.wants(descriptor) && !listed.add(descriptor.clone(), page) {
+                    return Some(listed);
                 }
+                next = Some(referrer.clone());
             }
+            listed.next = next.filter(|_| left.next().is_some());
             Some(listed)
         });
         Ok(listed.unwrap_or_default())

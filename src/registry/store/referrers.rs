@@ -12,13 +12,15 @@ pub struct ReferrersPage {
     pub artifact_type: Option<String>,
     /// At most so many bytes of JSON, whatever is in the list.
     pub bytes: usize,
+    /// At most so many entries are looked at, of the type or not.
+    pub entries: usize,
 }
 
 impl ReferrersPage {
     /// Everything.
     #[must_use]
     pub fn all() -> Self {
-        Self { after: None, artifact_type: None, bytes: usize::MAX }
+        Self { after: None, artifact_type: None, bytes: usize::MAX, entries: usize::MAX }
     }
 
     /// Whether a descriptor is of the type that is asked for.
@@ -33,14 +35,15 @@ impl ReferrersPage {
 pub struct Referrers {
     /// The referrers of the page.
     pub descriptors: Vec<Descriptor>,
-    /// Whether there are more of them.
-    pub more: bool,
+    /// After which digest the next page begins, if there is one. A page may
+    /// end before it is full, even empty.
+    pub next: Option<Digest>,
     used: usize,
 }
 
 impl Referrers {
     /// Adds the next one if the page has room for it; where it has none, the
-    /// page is complete, and there is more. One that no page has room for is
+    /// page is complete, and another one follows. One that no page has room for is
     /// listed without its annotations: they are in the manifest all the same.
     pub fn add(&mut self, mut descriptor: Descriptor, page: &ReferrersPage) -> bool {
         let mut length = length(&descriptor);
@@ -49,7 +52,7 @@ impl Referrers {
             length = self::length(&descriptor);
         }
         if !self.descriptors.is_empty() && self.used.saturating_add(length) > page.bytes {
-            self.more = true;
+            self.next = self.descriptors.last().and_then(|last| last.digest.parse().ok());
             return false;
         }
         self.used += length;
@@ -87,7 +90,7 @@ mod tests {
         let added: Vec<_> =
             ["x", "y", "z"].iter().map(|note| found.add(descriptor(note), &page)).collect();
         assert_eq!(added, [true, true, false]);
-        assert!(found.more);
+        assert_eq!(found.next, Some(Digest::sha256(b"y")));
         assert_eq!(found.descriptors, [descriptor("x"), descriptor("y")]);
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::fs::{self as files, At as _, FsError};
-use crate::registry::store::UploadId;
+use crate::registry::store::{Listing, Page, UploadId};
 
 /// A step of the store that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,22 @@ impl Disk {
             }
             listed => listed,
         }
+    }
+
+    /// A page of the names in a folder, sorted; none where there is no folder.
+    /// No more of them are held than the page has.
+    pub(super) fn names(&self, path: &Path, page: &Page) -> Result<Listing<String>, FsError> {
+        self.ask(Step::Read, path)?;
+        let names = match files::names(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Listing { entries: Vec::new(), more: false });
+            }
+            names => names?,
+        };
+        let mut failure = None;
+        let readable = names.map_while(|name| name.map_err(|error| failure = Some(error)).ok());
+        let listing = Listing::pick(readable, page);
+        failure.map_or(Ok(listing), Err)
     }
 
     /// Writes all of these chunks with as few calls as the system allows.

@@ -1,12 +1,12 @@
 //! Manifests and who refers to whom.
 
-use std::path::Path;
-
 use super::Inner;
 use crate::digest::Digest;
 use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::name::RepositoryName;
-use crate::registry::store::{Referral, Referrers, ReferrersPage, StoreError, StoredManifest};
+use crate::registry::store::{
+    Page, Referral, Referrers, ReferrersPage, StoreError, StoredManifest,
+};
 
 impl Inner {
     pub(super) fn manifest_exists(
@@ -100,26 +100,30 @@ impl Inner {
         subject: &Digest,
         page: &ReferrersPage,
     ) -> Result<Referrers, StoreError> {
+        let folder = self.layout.referrers(repository, subject);
+        let last =
+            page.after.as_ref().map(|after| format!("{}-{}", after.algorithm(), after.hex()));
+        let names = self.disk.names(&folder, &Page { last, count: Some(page.entries) })?;
         let mut found = Referrers::default();
-        for path in self.disk.list(&self.layout.referrers(repository, subject))? {
-            let Some(digest) = referrer(&path) else { continue };
-            if page.after.as_ref().is_some_and(|after| digest <= *after) {
-                continue;
-            }
-            let Some(text) = self.disk.read(&path)? else { continue };
-            let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&text) else { continue };
-            if page.wants(&descriptor)
+        let mut next = None;
+        for name in &names.entries {
+            let Some(digest) = referrer(name) else { continue };
+            let text = self.disk.read(&folder.join(name))?.unwrap_or_default();
+            if let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&text)
+                && page.wants(&descriptor)
                 && self.manifest_exists(repository, &digest)?
                 && !found.add(descriptor, page)
             {
-                break;
+                return Ok(found);
             }
+            next = Some(digest);
         }
+        found.next = next.filter(|_| names.more);
         Ok(found)
     }
 }
 
 /// The digest that an entry is named after.
-fn referrer(path: &Path) -> Option<Digest> {
-    path.file_name()?.to_str()?.replacen('-', ":", 1).parse().ok()
+fn referrer(name: &str) -> Option<Digest> {
+    name.replacen('-', ":", 1).parse().ok()
 }
