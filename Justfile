@@ -55,6 +55,11 @@ build:
 conformance *rounds: build
     tests/conformance/run {{ rounds }}
 
+# Compare the registry with its peers and nginx, and write docs/benchmarks.md (minutes)
+bench-registry *arguments="--full":
+    benches/registry/peers.sh
+    cargo bench --bench registry -- {{ arguments }}
+
 # Drive the registry with podman, skopeo, buildah, docker and nginx (needs root)
 interop *clients: build
     tests/interop/run {{ clients }}
