@@ -12,6 +12,7 @@ mod registry_faults;
 mod registry_lists;
 mod registry_manifests;
 mod registry_protocol;
+mod registry_pull;
 mod registry_referrers;
 mod registry_server;
 mod registry_settings;

@@ -38,7 +38,7 @@ pub(super) async fn pull<S: Store>(
     let Some(header) = call.header(&RANGE).filter(|_| range_applies(call, digest)) else {
         let read = store.blob_read(name, digest, None).await?.ok_or_else(|| unknown(digest))?;
         return found(StatusCode::OK, digest, read.size)
-            .body(Body::new(BlobBody::new(read.stream)));
+            .body(Body::new(BlobBody::new(read.stream, call.handoff())));
     };
     let size = store.blob_size(name, digest).await?.ok_or_else(|| unknown(digest))?;
     let part = match range::wanted(Some(header), size) {
@@ -57,7 +57,7 @@ pub(super) async fn pull<S: Store>(
         Some(part) => found(StatusCode::PARTIAL_CONTENT, digest, stream.length())
             .header(CONTENT_RANGE, format!("bytes {}-{}/{size}", part.start, part.end - 1)),
     };
-    answer.body(Body::new(BlobBody::new(stream)))
+    answer.body(Body::new(BlobBody::new(stream, call.handoff())))
 }
 
 /// `DELETE` of a blob ("Deleting blobs"): out of this repository, not out of

@@ -9,19 +9,38 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
+use super::handoff::Handoff;
 use crate::registry::error::{ErrorCode, RegistryError};
-use crate::registry::store::{BlobStream, StoreError};
+use crate::registry::store::{BlobStream, Piece, StoreError};
 
 /// A blob as a response body. Its length is known; when the store fails half
 /// way the connection is cut, so that no client takes a part for the whole.
 pub(super) struct BlobBody {
     stream: BlobStream,
     left: u64,
+    /// Where the connection can send parts of files.
+    handoff: Option<Handoff>,
 }
 
 impl BlobBody {
-    pub(super) fn new(stream: BlobStream) -> Self {
-        Self { left: stream.length(), stream }
+    pub(super) fn new(stream: BlobStream, handoff: Option<Handoff>) -> Self {
+        Self { left: stream.length(), stream, handoff }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
+        let Some(handoff) = &self.handoff else { return self.stream.poll_chunk(cx) };
+        self.stream.poll_piece(cx).map(|piece| {
+            Some(piece?.and_then(|piece| match piece {
+                Piece::Bytes(bytes) => Ok(bytes),
+                Piece::File(piece) => {
+                    let damaged = |error: std::io::Error| StoreError::Damaged {
+                        digest: piece.blob.digest.clone(),
+                        what: error.to_string(),
+                    };
+                    handoff.put(piece.clone()).map_err(damaged)
+                }
+            }))
+        })
     }
 }
 
@@ -33,7 +52,7 @@ impl hyper::body::Body for BlobBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
-        self.stream.poll_chunk(cx).map(|chunk| {
+        self.poll_bytes(cx).map(|chunk| {
             let chunk = chunk?;
             match &chunk {
                 Ok(bytes) => self.left = self.left.saturating_sub(bytes.len() as u64),

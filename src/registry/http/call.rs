@@ -7,6 +7,7 @@ use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 
+use super::handoff::Handoff;
 use crate::digest::Digest;
 use crate::registry::access::Permissions;
 use crate::registry::error::{ErrorCode, RegistryError};
@@ -54,6 +55,11 @@ impl<S> Call<S> {
             })
         };
         self.parameter(name).map(parse).transpose()
+    }
+
+    /// The way to the connection for parts of files, where it has one.
+    pub(super) fn handoff(&self) -> Option<Handoff> {
+        self.parts.extensions.get().cloned()
     }
 
     /// What the caller may do in repositories other than that of the path.

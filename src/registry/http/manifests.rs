@@ -16,6 +16,9 @@ use crate::registry::name::RepositoryName;
 use crate::registry::reference::{Reference, Tag};
 use crate::registry::store::{Referral, Store, StoredManifest};
 
+/// How often a tag is asked that moves on each time.
+const TAG_LOOKS: usize = 8;
+
 /// `GET` and `HEAD` of a manifest ("Pulling manifests"). It comes with the
 /// type that it was pushed with, whatever the client would rather have: other
 /// bytes would have another digest.
@@ -24,20 +27,41 @@ pub(super) async fn pull<S: Store>(
     name: &RepositoryName,
     reference: &Reference,
 ) -> Result<Response, RegistryError> {
-    let store = &call.registry.store;
-    let digest = match reference {
-        Reference::Digest(digest) => digest.clone(),
-        Reference::Tag(tag) => store.tag_get(name, tag).await?.ok_or_else(|| unknown(reference))?,
-    };
-    let manifest = store.manifest_get(name, &digest).await?.ok_or_else(|| unknown(reference))?;
-    if is_known(call, &digest) {
-        return Answer::new(StatusCode::NOT_MODIFIED).digest(&digest).empty();
+    let manifest = find(&call.registry.store, name, reference).await?;
+    let manifest = manifest.ok_or_else(|| unknown(reference))?;
+    if is_known(call, &manifest.digest) {
+        return Answer::new(StatusCode::NOT_MODIFIED).digest(&manifest.digest).empty();
     }
     Answer::new(StatusCode::OK)
-        .digest(&digest)
+        .digest(&manifest.digest)
         .header(CONTENT_TYPE, manifest.media_type)
         .header(CONTENT_LENGTH, manifest.bytes.len().to_string())
         .body(manifest.bytes)
+}
+
+/// The manifest that a reference leads to. A tag may move, and the manifest
+/// that it pointed to may go, between the two looks: then the tag is asked again.
+async fn find<S: Store>(
+    store: &S,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<StoredManifest>, RegistryError> {
+    let tag = match reference {
+        Reference::Digest(digest) => return Ok(store.manifest_get(name, digest).await?),
+        Reference::Tag(tag) => tag,
+    };
+    let mut before = None;
+    for _ in 0..TAG_LOOKS {
+        let Some(digest) = store.tag_get(name, tag).await? else { return Ok(None) };
+        if let Some(manifest) = store.manifest_get(name, &digest).await? {
+            return Ok(Some(manifest));
+        }
+        if before.as_ref() == Some(&digest) {
+            break;
+        }
+        before = Some(digest);
+    }
+    Ok(None)
 }
 
 /// `PUT` of a manifest ("Pushing manifests"), by tag or by digest; by digest

@@ -24,6 +24,7 @@ mod body;
 mod call;
 mod condition;
 mod error;
+pub mod handoff;
 pub mod health;
 mod json;
 mod lists;

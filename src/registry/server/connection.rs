@@ -14,8 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::sendfile::FileStream;
 use super::tls::TlsSwitch;
 use crate::registry::http::base_url::Connection;
+use crate::registry::http::handoff::Handoff;
 
 /// How long a client may take to say its first words: the TLS handshake, the
 /// protocol, the head of a request. A kept-alive connection which says nothing
@@ -29,6 +31,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_HEAD: u32 = 64 * 1024;
 /// The read buffer over HTTP/1 and so the largest head, in bytes.
 const MAX_BUFFER: usize = 128 * 1024;
+
+/// How much is encrypted at a time for a client that takes it, in bytes.
+const TLS_BUFFER: usize = 256 * 1024;
 
 /// What every connection is served with.
 pub struct Serving {
@@ -59,15 +64,24 @@ impl Serving {
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else {
             let protocol = self.opening(sniff(&stream)).await?;
-            return self.http(stream, protocol, connection, watcher).await;
+            // HTTP/2 cuts bodies into frames, which is no work for the system.
+            return match protocol {
+                Protocol::Http1 => {
+                    let handoff = Handoff::default();
+                    let stream = FileStream::new(stream, handoff.clone());
+                    self.http(stream, protocol, connection, Some(handoff), watcher).await
+                }
+                Protocol::Http2 => self.http(stream, protocol, connection, None, watcher).await,
+            };
         };
         let acceptor = TlsAcceptor::from(tls.current());
-        let stream = self.opening(acceptor.accept(stream)).await?;
+        let mut stream = self.opening(acceptor.accept(stream)).await?;
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        self.http(stream, protocol, connection, watcher).await
+        self.http(stream, protocol, connection, None, watcher).await
     }
 
     /// Waits for the first words of a client, within their time and only as
@@ -87,6 +101,7 @@ impl Serving {
         stream: S,
         protocol: Protocol,
         connection: Connection,
+        handoff: Option<Handoff>,
         watcher: Watcher,
     ) -> Result<(), Ended>
     where
@@ -95,6 +110,9 @@ impl Serving {
         let app = self.app.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(connection);
+            if let Some(handoff) = &handoff {
+                request.extensions_mut().insert(handoff.clone());
+            }
             app.clone().oneshot(request.map(Body::new))
         });
         let builder = builder(protocol);

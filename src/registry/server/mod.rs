@@ -10,6 +10,7 @@ mod error;
 mod listen;
 mod logging;
 mod request_log;
+mod sendfile;
 mod signals;
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ pub use fs::FsStore;
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use referrers::{Referrers, ReferrersPage};
-pub use stream::{BlobStream, ChunkSource};
+pub use stream::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece};
 pub use upload_id::UploadId;
 
 /// A blob about to be read.

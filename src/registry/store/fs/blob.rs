@@ -1,7 +1,11 @@
 //! Blobs: content under its digest, and the links that show it to repositories.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::read::Part;
+use super::stamp::Stamp;
 use super::{Inner, read};
 use crate::digest::Digest;
 use crate::fs::At as _;
@@ -36,7 +40,7 @@ impl Inner {
     }
 
     pub(super) fn blob_read(
-        &self,
+        self: &Arc<Self>,
         repository: &RepositoryName,
         digest: &Digest,
         range: Option<Range<u64>>,
@@ -45,17 +49,27 @@ impl Inner {
         let damaged = |what: String| StoreError::Damaged { digest: digest.clone(), what };
         let path = self.layout.blob(digest);
         let Some(file) = self.disk.open(&path)? else {
+            // Whoever removed it since has removed the link before.
+            if self.linked_size(repository, digest)?.is_none() {
+                return Ok(None);
+            }
             return Err(damaged(format!("{} is missing", path.display())));
         };
-        let found = file.metadata().at("look at", &path)?.len();
+        let metadata = file.metadata().at("look at", &path)?;
+        let found = metadata.len();
         if found != size {
             return Err(damaged(format!("{} has {found} bytes, not {size}", path.display())));
         }
         let range = range.unwrap_or(0..size);
         let end = range.end.min(size);
         let start = range.start.min(end);
-        let stream = read::stream(file, &path, digest, start, end - start)?;
-        Ok(Some(BlobRead { size, stream }))
+        let length = end - start;
+        // A part can't be checked against the digest of the whole.
+        let check =
+            length == size && !self.verified.holds(digest, &Stamp::of(&metadata), Instant::now());
+        let digest = digest.clone();
+        let part = Part { path, digest, file, metadata, start, length, check };
+        Ok(Some(BlobRead { size, stream: read::stream(self, part) }))
     }
 
     /// Shows a blob to a repository.

@@ -1,12 +1,13 @@
 //! The file system calls of the store, each of which a test can make fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::stamp::Stamp;
 use crate::fs::{self as files, At as _, FsError};
 use crate::registry::store::{Listing, Page, UploadId};
 
@@ -114,6 +115,23 @@ impl Disk {
     pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, FsError> {
         self.ask(Step::Read, path)?;
         files::read_if_there(path)
+    }
+
+    /// The stamp of a file or folder; `None` where there is none.
+    pub(super) fn stamp(&self, path: &Path) -> Result<Option<Stamp>, FsError> {
+        self.ask(Step::Read, path)?;
+        let metadata = there(fs::metadata(path)).at("look at", path)?;
+        Ok(metadata.map(|metadata| Stamp::of(&metadata)))
+    }
+
+    /// Reads a whole file with the stamp of what was read; `None` where there
+    /// is none.
+    pub(super) fn read_stamped(&self, path: &Path) -> Result<Option<(Vec<u8>, Stamp)>, FsError> {
+        let Some(mut file) = self.open(path)? else { return Ok(None) };
+        let stamp = Stamp::of(&file.metadata().at("look at", path)?);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).at("read", path)?;
+        Ok(Some((bytes, stamp)))
     }
 
     /// The entries of a folder, sorted; none where there is no folder.

@@ -19,7 +19,7 @@ impl Inner {
     }
 
     /// A manifest of this repository, its digest checked again: that costs
-    /// little for so few bytes.
+    /// little for so few bytes. It is remembered.
     pub(super) fn manifest(
         &self,
         repository: &RepositoryName,
@@ -27,16 +27,23 @@ impl Inner {
     ) -> Result<Option<StoredManifest>, StoreError> {
         let damaged =
             |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
-        let link = self.disk.read(&self.layout.manifest(repository, digest))?;
-        let Some(link) = link else { return Ok(None) };
+        let link = self.layout.manifest(repository, digest);
+        let Some((text, stamp)) = self.disk.read_stamped(&link)? else { return Ok(None) };
         let media_type =
-            String::from_utf8(link).map_err(|_| damaged("its media type is not UTF-8"))?;
-        let path = self.layout.blob(digest);
-        let bytes = self.disk.read(&path)?.ok_or_else(|| damaged("its file is missing"))?;
+            String::from_utf8(text).map_err(|_| damaged("its media type is not UTF-8"))?;
+        let Some(bytes) = self.disk.read(&self.layout.blob(digest))? else {
+            // Whoever removed it since has removed the link before.
+            if !self.disk.exists(&link)? {
+                return Ok(None);
+            }
+            return Err(damaged("its file is missing"));
+        };
         if Digest::of(digest.algorithm(), &bytes) != *digest {
             return Err(damaged("its file has other content"));
         }
-        Ok(Some(StoredManifest { digest: digest.clone(), media_type, bytes: bytes.into() }))
+        let manifest = StoredManifest { digest: digest.clone(), media_type, bytes: bytes.into() };
+        self.remember_manifest(&link, stamp, &manifest);
+        Ok(Some(manifest))
     }
 
     /// The bytes come first, then who it refers to, then the link that shows

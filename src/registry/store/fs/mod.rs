@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use self::disk::Disk;
 use self::layout::Layout;
+use self::read::Copying;
+use self::remembered::{Known, Remembered};
 use self::upload::FsUpload;
+use self::verified::Verified;
 use super::{
     BlobRead, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store, StoreError,
     StoredManifest, UploadId, UploadStatus,
@@ -18,14 +21,19 @@ use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
 
 mod blob;
+mod cache;
 mod catalog;
 mod disk;
 mod layout;
 mod manifest;
 mod read;
+mod remembered;
+mod resident;
+mod stamp;
 mod sweep;
 mod tag;
 mod upload;
+mod verified;
 
 pub use disk::{Faults, Step};
 
@@ -46,6 +54,9 @@ pub struct FsStore {
 struct Inner {
     disk: Disk,
     layout: Layout,
+    remembered: Remembered,
+    verified: Verified,
+    copying: Copying,
 }
 
 impl FsStore {
@@ -82,7 +93,14 @@ impl FsStore {
                 return Err(StoreError::Layout { path: root.to_owned(), found, known: LAYOUT });
             }
         }
-        let store = Self { inner: Arc::new(Inner { disk, layout }) };
+        let inner = Arc::new(Inner {
+            disk,
+            layout,
+            remembered: Remembered::default(),
+            verified: Verified::default(),
+            copying: Copying::default(),
+        });
+        let store = Self { inner };
         store.inner.probe()?;
         Ok(store)
     }
@@ -235,8 +253,14 @@ impl Store for FsStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<StoredManifest>, StoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| inner.manifest(&repository, &digest)).await
+        match self.inner.known_manifest(&self.inner.layout.manifest(repository, digest))? {
+            Known::Found(manifest) => Ok(Some(manifest)),
+            Known::Missing => Ok(None),
+            Known::Unknown => {
+                let (repository, digest) = (repository.clone(), digest.clone());
+                self.run(move |inner| inner.manifest(&repository, &digest)).await
+            }
+        }
     }
 
     async fn manifest_exists(
@@ -283,8 +307,14 @@ impl Store for FsStore {
         repository: &RepositoryName,
         tag: &Tag,
     ) -> Result<Option<Digest>, StoreError> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| inner.tag(&inner.layout.tag(&repository, &tag))).await
+        match self.inner.known_tag(&self.inner.layout.tag(repository, tag))? {
+            Known::Found(digest) => Ok(Some(digest)),
+            Known::Missing => Ok(None),
+            Known::Unknown => {
+                let (repository, tag) = (repository.clone(), tag.clone());
+                self.run(move |inner| inner.read_tag(&repository, &tag)).await
+            }
+        }
     }
 
     async fn tag_set(

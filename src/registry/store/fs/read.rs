@@ -1,96 +1,277 @@
-//! Reading blobs, a large chunk at a time and only when the client takes it.
+//! Reading blobs, a piece at a time and only when the client takes it.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::digest::Digest;
+use super::Inner;
+use super::resident::{self, is_resident};
+use crate::digest::{Digest, Hasher};
 use crate::fs::At as _;
-use crate::registry::store::{BlobStream, ChunkSource, StoreError};
+use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece, StoreError};
 
-/// How much is read at a time, in bytes: few calls, and little to hold for
-/// each of many clients.
-const CHUNK: u64 = 256 * 1024;
+/// The most that is held in memory of one blob on its way out, in bytes: few
+/// calls.
+const LARGEST_CHUNK: usize = 256 * 1024;
 
-/// A stream of `length` bytes of an open file from `start` on.
-pub(super) fn stream(
-    mut file: File,
-    path: &Path,
-    digest: &Digest,
-    start: u64,
-    length: u64,
-) -> Result<BlobStream, StoreError> {
-    file.seek(SeekFrom::Start(start)).at("read", path)?;
-    let source = FileSource {
-        path: path.to_owned(),
-        digest: digest.clone(),
-        left: length,
-        state: State::Idle(file),
-    };
-    Ok(BlobStream::new(length, source))
+/// The least, which even a crowd gets.
+const SMALLEST_CHUNK: usize = 16 * 1024;
+
+/// What all the blobs on their way out hold together, as long as the smallest
+/// chunk allows it, in bytes.
+const CHUNKS: usize = 16 << 20;
+
+/// How much is read at a time of what goes out by another way, in bytes.
+const SCRATCH: usize = 128 * 1024;
+
+/// What to read of an open blob.
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    pub(super) digest: Digest,
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
+    pub(super) start: u64,
+    pub(super) length: u64,
+    /// Whether the digest is computed meanwhile; then the part is the whole.
+    pub(super) check: bool,
 }
 
-/// No thread waits for a slow client: each chunk is a task of its own.
+/// A stream of a part of an open file. Where it is checked, its last piece
+/// comes only when the digest is right.
+pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
+    let Part { path, digest, file, metadata, start, length, check } = part;
+    let check = check.then(|| Check {
+        inner: Arc::clone(inner),
+        hasher: Hasher::new(digest.algorithm()),
+        metadata,
+    });
+    let blob = Arc::new(OpenBlob { file, digest });
+    let reader = Reader { blob, path, at: start, left: length, check };
+    let source = FileSource { inner: Arc::clone(inner), copies: None, state: State::Idle(reader) };
+    BlobStream::new(length, source)
+}
+
+/// No thread waits for a slow client: each piece is a task of its own, and
+/// what the system has in memory already needs no task.
 struct FileSource {
-    path: PathBuf,
-    digest: Digest,
-    left: u64,
+    inner: Arc<Inner>,
+    copies: Option<Copies>,
     state: State,
 }
 
 enum State {
-    Idle(File),
-    Reading(JoinHandle<(File, io::Result<Vec<u8>>)>),
+    Idle(Reader),
+    Reading(JoinHandle<(Reader, Result<Piece, StoreError>)>),
     Over,
 }
 
 impl FileSource {
-    fn finish(&mut self, result: io::Result<Vec<u8>>, wanted: u64) -> Result<Bytes, StoreError> {
-        let bytes = result.at("read", &self.path)?;
-        if bytes.len() as u64 != wanted {
-            let what = format!("{} ends {} bytes early", self.path.display(), self.left);
-            return Err(StoreError::Damaged { digest: self.digest.clone(), what });
+    /// The next piece, which `at_once` gives or else `read` in a thread.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        at_once: impl FnOnce(&Reader, usize) -> Option<Piece>,
+        read: impl FnOnce(&mut Reader, usize) -> Result<Piece, StoreError> + Send + 'static,
+    ) -> Poll<Option<Result<Piece, StoreError>>> {
+        if let State::Idle(reader) = &mut self.state {
+            let wanted = usize::try_from(reader.left).unwrap_or(wanted).min(wanted);
+            if wanted == 0 {
+                return Poll::Ready(None);
+            }
+            if reader.check.is_none()
+                && let Some(piece) = at_once(reader, wanted)
+            {
+                reader.advance(wanted);
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            let State::Idle(mut reader) = std::mem::replace(&mut self.state, State::Over) else {
+                return Poll::Ready(None);
+            };
+            self.state = State::Reading(tokio::task::spawn_blocking(move || {
+                let piece = read(&mut reader, wanted);
+                reader.advance(wanted);
+                (reader, piece)
+            }));
         }
-        self.left -= wanted;
-        Ok(Bytes::from(bytes))
+        let State::Reading(task) = &mut self.state else { return Poll::Ready(None) };
+        let Poll::Ready(read) = Pin::new(task).poll(cx) else { return Poll::Pending };
+        self.state = State::Over;
+        Poll::Ready(Some(match read {
+            Err(error) => Err(error.into()),
+            Ok((_, Err(error))) => Err(error),
+            Ok((reader, Ok(piece))) => {
+                self.state = State::Idle(reader);
+                Ok(piece)
+            }
+        }))
     }
 }
 
 impl ChunkSource for FileSource {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
-        let wanted = self.left.min(CHUNK);
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Over => return Poll::Ready(None),
-                State::Idle(_) if wanted == 0 => return Poll::Ready(None),
-                State::Idle(file) => {
-                    self.state = State::Reading(tokio::task::spawn_blocking(move || {
-                        let mut bytes = Vec::new();
-                        bytes.reserve_exact(usize::try_from(wanted).unwrap_or_default());
-                        let read = (&file).take(wanted).read_to_end(&mut bytes);
-                        (file, read.map(|_| bytes))
-                    }));
-                }
-                State::Reading(mut task) => match Pin::new(&mut task).poll(cx) {
-                    Poll::Pending => {
-                        self.state = State::Reading(task);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                    Poll::Ready(Ok((file, result))) => {
-                        let chunk = self.finish(result, wanted);
-                        if chunk.is_ok() {
-                            self.state = State::Idle(file);
-                        }
-                        return Poll::Ready(Some(chunk));
-                    }
-                },
-            }
+        let copies = self.copies.get_or_insert_with(|| Copies::begin(&self.inner));
+        let wanted = copies.chunk();
+        let piece = self.poll(cx, wanted, Reader::resident_chunk, Reader::chunk);
+        piece.map(|piece| {
+            Some(piece?.map(|piece| match piece {
+                Piece::Bytes(bytes) => bytes,
+                // The two ways aren't mixed.
+                Piece::File(_) => Bytes::new(),
+            }))
+        })
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StoreError>>> {
+        self.poll(cx, FilePiece::MAX_LEN, Reader::resident_piece, Reader::piece)
+    }
+}
+
+/// Where in a file the stream is.
+struct Reader {
+    blob: Arc<OpenBlob>,
+    path: PathBuf,
+    at: u64,
+    left: u64,
+    check: Option<Check>,
+}
+
+/// The digest of what was read so far.
+struct Check {
+    inner: Arc<Inner>,
+    hasher: Hasher,
+    metadata: Metadata,
+}
+
+impl Reader {
+    fn advance(&mut self, count: usize) {
+        self.at += count as u64;
+        self.left = self.left.saturating_sub(count as u64);
+    }
+
+    fn file_piece(&self, wanted: usize) -> Piece {
+        Piece::File(FilePiece { blob: Arc::clone(&self.blob), offset: self.at, length: wanted })
+    }
+
+    fn resident_piece(&self, wanted: usize) -> Option<Piece> {
+        is_resident(&self.blob.file, self.at, wanted).then(|| self.file_piece(wanted))
+    }
+
+    fn resident_chunk(&self, wanted: usize) -> Option<Piece> {
+        if !is_resident(&self.blob.file, self.at, wanted) {
+            return None;
         }
+        let mut bytes = vec![0; wanted];
+        let read = resident::read(&self.blob.file, self.at, &mut bytes)?;
+        (read == wanted).then(|| Piece::Bytes(bytes.into()))
+    }
+
+    /// Reads a chunk.
+    fn chunk(&mut self, wanted: usize) -> Result<Piece, StoreError> {
+        let mut bytes = vec![0; wanted];
+        self.read(&mut bytes, self.at)?;
+        if let Some(check) = &mut self.check {
+            check.hasher.update(&bytes);
+        }
+        self.conclude(wanted)?;
+        Ok(Piece::Bytes(bytes.into()))
+    }
+
+    /// Brings a piece of the file to memory, looking at it on the way where it
+    /// has to be checked.
+    fn piece(&mut self, wanted: usize) -> Result<Piece, StoreError> {
+        let mut scratch = vec![0; SCRATCH.min(wanted)];
+        let (mut at, end) = (self.at, self.at + wanted as u64);
+        while at < end {
+            let count = usize::try_from(end - at).unwrap_or(SCRATCH).min(SCRATCH);
+            let buffer = scratch.get_mut(..count).unwrap_or_default();
+            self.read(buffer, at)?;
+            if let Some(check) = &mut self.check {
+                check.hasher.update(buffer);
+            }
+            at += count as u64;
+        }
+        self.conclude(wanted)?;
+        Ok(self.file_piece(wanted))
+    }
+
+    fn read(&self, buffer: &mut [u8], at: u64) -> Result<(), StoreError> {
+        match self.blob.file.read_exact_at(buffer, at) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                let what = format!("{} ends {} bytes early", self.path.display(), self.left);
+                Err(StoreError::Damaged { digest: self.blob.digest.clone(), what })
+            }
+            read => Ok(read.at("read", &self.path)?),
+        }
+    }
+
+    /// Compares the digest once all but the last `wanted` bytes were sent.
+    fn conclude(&mut self, wanted: usize) -> Result<(), StoreError> {
+        if self.left != wanted as u64 {
+            return Ok(());
+        }
+        let Some(Check { inner, hasher, metadata }) = self.check.take() else { return Ok(()) };
+        let digest = &self.blob.digest;
+        if hasher.finish() == *digest {
+            inner.verified(digest, &metadata);
+            return Ok(());
+        }
+        inner.refuted(digest, &metadata);
+        let what = format!("{} has other content", self.path.display());
+        Err(StoreError::Damaged { digest: digest.clone(), what })
+    }
+}
+
+/// One of the streams that hold chunks in memory. Each gets less the more
+/// there are, so that a crowd of slow clients neither fills the memory nor
+/// keeps anybody waiting.
+struct Copies {
+    inner: Arc<Inner>,
+}
+
+impl Copies {
+    fn begin(inner: &Arc<Inner>) -> Self {
+        inner.copying.fetch_add(1, Ordering::Relaxed);
+        Self { inner: Arc::clone(inner) }
+    }
+
+    fn chunk(&self) -> usize {
+        share(self.inner.copying.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        self.inner.copying.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How much one of so many streams may hold.
+fn share(streams: usize) -> usize {
+    (CHUNKS / streams.max(1)).clamp(SMALLEST_CHUNK, LARGEST_CHUNK)
+}
+
+/// How many streams hold chunks in memory now.
+pub(super) type Copying = AtomicUsize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_shares_the_memory() {
+        assert_eq!(share(0), LARGEST_CHUNK);
+        assert_eq!(share(1), LARGEST_CHUNK);
+        assert_eq!(share(512), 32 * 1024);
+        assert!((1..1000).all(|streams| streams * share(streams) <= CHUNKS));
+        assert_eq!(share(100_000), SMALLEST_CHUNK);
     }
 }

@@ -321,6 +321,7 @@ impl Open {
         }
         inner.disk.sync(&self.file, &self.path)?;
         inner.disk.place(&self.path, &inner.layout.blob(expected))?;
+        inner.verified(expected, &self.file.metadata().at("look at", &self.path)?);
         inner.link_blob(repository, expected, self.written)?;
         Ok(self.written)
     }
