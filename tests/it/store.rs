@@ -62,6 +62,7 @@ suite! {
     tags_change_by_compare_and_swap
     tags_are_listed_in_byte_order
     repositories_are_listed_in_byte_order
+    pages_begin_anywhere
     sha512_is_as_good
 }
 
@@ -405,5 +406,57 @@ async fn referrers_come_in_pages(stores: impl Stores) {
             assert_eq!(found, wanted.cloned().collect::<Vec<_>>());
             assert!(page.artifact_type.is_some() || pages >= least, "{pages} pages");
         }
+    }
+}
+
+async fn pages_begin_anywhere(stores: impl Stores) {
+    let store = stores.open();
+    let mut names = vec![
+        "a",
+        "a-b",
+        "a-b/c",
+        "a.b",
+        "a.b/a",
+        "a/b",
+        "a/b-c",
+        "a/b-c/d",
+        "a/b/c",
+        "a0",
+        "a_b",
+        "ab",
+        "ab/a-b/a-b",
+        "ab/a-b/a/b",
+        "b-a/b",
+        "b--c/d",
+        "b/c",
+        "c",
+    ];
+    for text in &names {
+        put(&store, &name(text), "{}").await;
+        for letter in ["x", "x-y", "y"] {
+            let tagged = Digest::sha256(b"{}");
+            store.tag_set(&name(text), &tag(letter), &tagged, &Expected::Anything).await.unwrap();
+        }
+    }
+    names.sort_unstable();
+    let more = ["", "0", "a-", "a/", "a/b-", "a/b-c/", "ab/a", "ab/a-b/a.", "b", "b-", "b-a", "d"];
+    let everyone = Permissions::everything();
+    // The second time round the folders are known.
+    for last in names.iter().chain(&more).chain(&names) {
+        let after: Vec<_> = names.iter().filter(|name| *name > last).copied().collect();
+        for count in [0, 1, 2, 5, 100] {
+            let listed =
+                store.repositories(&page(Some(count), Some(last)), &everyone).await.unwrap();
+            let entries: Vec<_> = listed.entries.iter().map(AsRef::as_ref).collect();
+            assert_eq!(entries, after[..count.min(after.len())], "after {last:?}");
+            assert_eq!(listed.more, after.len() > count, "after {last:?}");
+        }
+    }
+    for (last, expected) in
+        [("", "x x-y y"), ("w", "x x-y y"), ("x", "x-y y"), ("x-", "x-y y"), ("y", "")]
+    {
+        let listed = store.tags(&name("a"), &page(None, Some(last))).await.unwrap().unwrap();
+        let entries: Vec<_> = listed.entries.iter().map(AsRef::as_ref).collect();
+        assert_eq!(entries.join(" "), expected);
     }
 }

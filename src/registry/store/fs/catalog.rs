@@ -1,39 +1,36 @@
 //! Listing repositories in the byte order of their names, page by page.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::sync::Arc;
 
-use super::disk::Disk;
+use super::Inner;
+use super::listings::Names;
 use crate::fs::FsError;
 use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{Listing, Page};
 
-/// A page of the repositories below `root` that the caller may pull from.
+/// A page of the repositories that the caller may pull from.
 pub(super) fn page(
-    disk: &Disk,
-    root: &Path,
+    inner: &Inner,
     page: &Page,
     caller: &Permissions,
 ) -> Result<Listing<RepositoryName>, FsError> {
     let mut walk = Walk {
-        disk,
-        root,
+        inner,
         last: page.last.as_deref().unwrap_or_default(),
         accept: &|name| caller.allow(name, Actions::PULL),
         count: page.count.unwrap_or(usize::MAX),
         entries: Vec::new(),
         more: false,
     };
-    walk.below("")?;
+    walk.run()?;
     Ok(Listing { entries: walk.entries, more: walk.more })
 }
 
 /// The first repository that `accept` accepts, among the first `most`.
 pub(super) fn find(
-    disk: &Disk,
-    root: &Path,
+    inner: &Inner,
     most: usize,
     accept: &dyn Fn(&RepositoryName) -> bool,
 ) -> Result<Option<RepositoryName>, FsError> {
@@ -48,14 +45,13 @@ pub(super) fn find(
     };
     // A page of none is over at the first name that `stop` accepts.
     let mut walk =
-        Walk { disk, root, last: "", accept: &stop, count: 0, entries: Vec::new(), more: false };
-    walk.below("")?;
+        Walk { inner, last: "", accept: &stop, count: 0, entries: Vec::new(), more: false };
+    walk.run()?;
     Ok(found.into_inner())
 }
 
 struct Walk<'a> {
-    disk: &'a Disk,
-    root: &'a Path,
+    inner: &'a Inner,
     last: &'a str,
     accept: &'a dyn Fn(&RepositoryName) -> bool,
     count: usize,
@@ -63,49 +59,87 @@ struct Walk<'a> {
     more: bool,
 }
 
+/// A folder whose name was visited and what is below it wasn't.
+struct Pending {
+    /// Its path below the root, with a slash at the end.
+    prefix: String,
+    names: Arc<Names>,
+}
+
 impl Walk<'_> {
+    fn run(&mut self) -> Result<(), FsError> {
+        let names = self.inner.names(&self.inner.layout.repositories())?;
+        self.below("", &names)
+    }
+
     /// Visits the names that start with `prefix`, which is empty or ends in a
     /// slash. The order is that of the whole names: `a-b` before `a/b`, since
     /// `-` sorts before `/`. So a folder stands in the order twice, as a name
-    /// and, with the slash, as a prefix of names.
-    fn below(&mut self, prefix: &str) -> Result<(), FsError> {
-        let mut keys = BTreeSet::new();
-        for path in self.disk.list(&self.root.join(prefix))? {
-            let Some(component) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if component.parse::<RepositoryName>().is_ok() {
-                keys.insert(format!("{prefix}{component}"));
-                keys.insert(format!("{prefix}{component}/"));
+    /// and, with the slash, as a prefix of names, and between the two come the
+    /// folders whose names begin with its own and sort before the slash.
+    fn below(&mut self, prefix: &str, names: &Names) -> Result<(), FsError> {
+        let mut pending: Vec<Pending> = Vec::new();
+        let begin = self.last.strip_prefix(prefix).unwrap_or_default();
+        let begin = begin.split('/').next().unwrap_or_default();
+        // What is below one of these may come after `last`.
+        for (end, _) in begin.char_indices().filter(|(_, next)| *next < '/') {
+            let name = begin.get(..end).unwrap_or_default();
+            if names.contains(name) {
+                self.enter(prefix, name, &mut pending)?;
             }
         }
-        for key in keys {
+        for name in names.from(begin) {
+            let key = format!("{prefix}{name}");
+            while let Some(folder) = pending.pop_if(|folder| folder.prefix < key) {
+                self.below_pending(&folder)?;
+            }
             if self.more {
-                break;
+                return Ok(());
             }
-            if key.ends_with('/') {
-                // All names below are behind, unless `last` is one of them.
-                if key.as_str() > self.last || self.last.starts_with(&key) {
-                    self.below(&key)?;
-                }
-            } else if key.as_str() > self.last {
-                self.visit(&key)?;
-            }
+            self.enter(prefix, name, &mut pending)?;
+        }
+        while let Some(folder) = pending.pop() {
+            self.below_pending(&folder)?;
         }
         Ok(())
     }
 
-    fn visit(&mut self, key: &str) -> Result<(), FsError> {
-        let Ok(name) = key.parse::<RepositoryName>() else { return Ok(()) };
-        let folder = self.root.join(key);
-        let holds = self.disk.exists(&folder.join("_manifests"))?
-            || self.disk.exists(&folder.join("_blobs"))?;
-        if !holds || !(self.accept)(&name) {
+    /// Visits a name, and leaves what is below it for its turn.
+    fn enter(
+        &mut self,
+        prefix: &str,
+        component: &str,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), FsError> {
+        // What is no component of a name belongs to the repository itself.
+        if component.starts_with('_') {
             return Ok(());
         }
-        if self.entries.len() < self.count {
-            self.entries.push(name);
-        } else {
-            self.more = true;
+        let Ok(name) = format!("{prefix}{component}").parse::<RepositoryName>() else {
+            return Ok(());
+        };
+        let below = format!("{name}/");
+        // All names below are behind, unless `last` is one of them.
+        let wanted = below.as_str() > self.last || self.last.starts_with(&below);
+        if name.as_str() <= self.last && !wanted {
+            return Ok(());
+        }
+        let names = self.inner.names(&self.inner.layout.repository(&name))?;
+        let holds = names.contains("_manifests") || names.contains("_blobs");
+        if holds && name.as_str() > self.last && (self.accept)(&name) {
+            if self.entries.len() < self.count {
+                self.entries.push(name);
+            } else {
+                self.more = true;
+            }
+        }
+        if wanted {
+            pending.push(Pending { prefix: below, names });
         }
         Ok(())
+    }
+
+    fn below_pending(&mut self, folder: &Pending) -> Result<(), FsError> {
+        if self.more { Ok(()) } else { self.below(&folder.prefix, &folder.names) }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use self::disk::Disk;
 use self::layout::Layout;
+use self::listings::Listings;
 use self::read::Copying;
 use self::remembered::{Known, Remembered};
 use self::upload::FsUpload;
@@ -25,6 +26,7 @@ mod cache;
 mod catalog;
 mod disk;
 mod layout;
+mod listings;
 mod manifest;
 mod read;
 mod remembered;
@@ -55,6 +57,7 @@ struct Inner {
     disk: Disk,
     layout: Layout,
     remembered: Remembered,
+    listings: Listings,
     verified: Verified,
     copying: Copying,
 }
@@ -97,6 +100,7 @@ impl FsStore {
             disk,
             layout,
             remembered: Remembered::default(),
+            listings: Listings::default(),
             verified: Verified::default(),
             copying: Copying::default(),
         });
@@ -181,8 +185,7 @@ impl Store for FsStore {
                 caller.allow(name, Actions::PULL)
                     && matches!(inner.blob_size(name, &digest), Ok(Some(_)))
             };
-            let root = inner.layout.repositories();
-            Ok(catalog::find(&inner.disk, &root, HOLDERS_LOOKED_AT, &holds)?)
+            Ok(catalog::find(inner, HOLDERS_LOOKED_AT, &holds)?)
         })
         .await
     }
@@ -349,10 +352,7 @@ impl Store for FsStore {
         caller: &Permissions,
     ) -> Result<Listing<RepositoryName>, StoreError> {
         let (page, caller) = (page.clone(), caller.clone());
-        self.run(move |inner| {
-            Ok(catalog::page(&inner.disk, &inner.layout.repositories(), &page, &caller)?)
-        })
-        .await
+        self.run(move |inner| Ok(catalog::page(inner, &page, &caller)?)).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

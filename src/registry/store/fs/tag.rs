@@ -68,8 +68,12 @@ impl Inner {
         if !known {
             return Ok(None);
         }
-        let paths = self.disk.list(&self.layout.tags(repository))?;
-        let tags = paths.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
-        Ok(Some(Listing::pick(tags, page)))
+        let names = self.names(&self.layout.tags(repository))?;
+        let last = page.last.as_deref().unwrap_or_default();
+        let tags =
+            names.from(last).filter(|name| *name > last).filter_map(|name| name.parse().ok());
+        // One more than the page has tells whether there is more.
+        let most = page.count.map_or(usize::MAX, |count| count.saturating_add(1));
+        Ok(Some(Listing::pick(tags.take(most), page)))
     }
 }

@@ -1,0 +1,110 @@
+//! Lists of folders that were read before, each good for as long as its folder
+//! has the stamp that it was read with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Inner;
+use super::cache::Cache;
+use super::stamp::Stamp;
+use crate::fs::FsError;
+
+/// How much is remembered of folders, in bytes.
+const LISTINGS: usize = 12 << 20;
+
+/// What was read of folders.
+pub(super) struct Listings(Cache<(Stamp, Arc<Names>)>);
+
+impl Default for Listings {
+    fn default() -> Self {
+        Self(Cache::new(LISTINGS))
+    }
+}
+
+impl Inner {
+    /// The names in a folder; none where there is no folder.
+    pub(super) fn names(&self, path: &Path) -> Result<Arc<Names>, FsError> {
+        let Some(stamp) = self.disk.stamp(path)? else { return Ok(Arc::default()) };
+        let cache = &self.listings.0;
+        if let Some((read, names)) = cache.get(path.as_os_str())
+            && read == stamp
+        {
+            return Ok(names);
+        }
+        let paths = self.disk.list(path)?;
+        let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+        let names = Arc::new(Names::new(names));
+        // What came or went while it was read may be in the list or not.
+        if stamp.is_settled() && self.disk.stamp(path)? == Some(stamp) {
+            cache.put(path.as_os_str(), (stamp, Arc::clone(&names)), names.bytes());
+        }
+        Ok(names)
+    }
+}
+
+/// Names in byte order, in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    text: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    /// Names that are in order already.
+    fn new<'a>(sorted: impl Iterator<Item = &'a str>) -> Self {
+        let mut names = Self::default();
+        for name in sorted {
+            names.text.push_str(name);
+            names.ends.push(names.text.len());
+        }
+        names.text.shrink_to_fit();
+        names.ends.shrink_to_fit();
+        names
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.ends.len() * size_of::<usize>()
+    }
+
+    fn get(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)?;
+        let before = index.checked_sub(1).and_then(|before| self.ends.get(before));
+        self.text.get(before.copied().unwrap_or(0)..end)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.from(name).next() == Some(name)
+    }
+
+    /// The names that don't sort before this one.
+    pub(super) fn from(&self, name: &str) -> impl Iterator<Item = &str> {
+        let (mut low, mut high) = (0, self.ends.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.get(middle).is_some_and(|found| found < name) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low..self.ends.len()).filter_map(|index| self.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_where_they_are() {
+        let names = Names::new(["A", "a", "a-b", "b"].into_iter());
+        let from = |name| names.from(name).collect::<Vec<_>>();
+        assert_eq!(from(""), ["A", "a", "a-b", "b"]);
+        assert_eq!(from("a"), ["a", "a-b", "b"]);
+        assert_eq!(from("a+"), ["a-b", "b"]);
+        assert_eq!(from("c"), [""; 0]);
+        assert!(names.contains("a-b") && !names.contains("a-"));
+        assert!(!Names::default().contains(""));
+    }
+}
