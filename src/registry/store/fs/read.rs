@@ -54,7 +54,7 @@ pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
         metadata,
     });
     let blob = Arc::new(OpenBlob { file, digest });
-    let reader = Reader { blob, path, at: start, left: length, check };
+    let reader = Box::new(Reader { blob, path, at: start, left: length, check });
     let source = FileSource { inner: Arc::clone(inner), copies: None, state: State::Idle(reader) };
     BlobStream::new(length, source)
 }
@@ -68,8 +68,8 @@ struct FileSource {
 }
 
 enum State {
-    Idle(Reader),
-    Reading(JoinHandle<(Reader, Result<Piece, StoreError>)>),
+    Idle(Box<Reader>),
+    Reading(JoinHandle<(Box<Reader>, Result<Piece, StoreError>)>),
     Over,
 }
 
