@@ -1,7 +1,9 @@
 //! Pulls: every byte is the right one and every length is kept, over every way
 //! that bytes take, also while the files under them change.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -63,12 +65,12 @@ fn file(data: &Path, digest: &Digest) -> PathBuf {
 
 /// Changes a byte in the middle and nothing else but the time.
 fn flip(path: &Path) {
-    let mut bytes = std::fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(path, bytes).unwrap();
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
-    std::fs::File::options().write(true).open(path).unwrap().set_modified(later).unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let middle = file.metadata().unwrap().len() / 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
 }
 
 fn get(digest: &Digest, more: &str) -> String {
@@ -312,7 +314,7 @@ async fn content_that_was_taken_away_is_not_there_and_no_fault() {
     let digest = push(folder.path(), b"gone").await;
     let server = Running::start(folder.path(), &[]).await;
     let path = format!("/v2/a/b/blobs/{digest}");
-    std::fs::remove_file(file(folder.path(), &digest)).unwrap();
+    warren::fs::remove_if_there(&file(folder.path(), &digest)).unwrap();
     assert_eq!(server.get(&path, &[]).await.status(), 500, "its link is there");
     FsStore::open(folder.path()).unwrap().blob_delete(&name(), &digest).await.unwrap();
     assert_eq!(server.get(&path, &[]).await.status(), 404);
@@ -340,7 +342,7 @@ async fn what_another_process_changes_is_seen_at_once() {
         other.tag_set(&name(), &tag, digest, &Expected::Anything).await.unwrap();
         if round % 20 < 4 {
             // Long enough for it to be remembered.
-            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
         }
         for _ in 0..3 {
             let answer = server.get("/v2/a/b/manifests/latest", &[]).await;
