@@ -1,6 +1,7 @@
 //! The registry: protocol types without IO, the store below them, HTTP above.
 
 pub mod access;
+pub mod admission;
 pub mod auth;
 pub mod error;
 pub mod http;
@@ -12,3 +13,4 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod store;
+pub mod swap;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::admission::Rules;
 use super::store::Store;
+use super::swap::Swap;
 
 /// What an operator can set about the protocol.
 #[derive(Clone, Debug)]
@@ -42,12 +44,16 @@ pub struct Registry<S> {
     pub store: S,
     /// What is too much.
     pub limits: Limits,
+    /// Which images a cluster lets in; a reload replaces them.
+    pub admission: Swap<Rules>,
+    /// The registry's own names, as clients write them.
+    pub hostnames: Vec<String>,
 }
 
 impl<S: Store> Registry<S> {
     /// A registry over this store with the default limits.
     pub fn new(store: S) -> Self {
-        Self { store, limits: Limits::default() }
+        Self { store, limits: Limits::default(), admission: Swap::default(), hostnames: Vec::new() }
     }
 
     /// Sweeps out expired uploads now and then, for ever: to be spawned by the

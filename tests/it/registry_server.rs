@@ -286,7 +286,8 @@ fn the_binary_starts_as_in_2020_and_ends_on_a_signal() {
         "0",
         "--host",
         "127.0.0.1",
-        "--enable-cors",
+        "--max-blob-size",
+        "5",
         "--log-level",
         "trace",
     ])
@@ -318,7 +319,7 @@ fn the_binary_starts_as_in_2020_and_ends_on_a_signal() {
     assert!(child.wait().unwrap().success());
     log.read_to_string(&mut text).unwrap();
     assert!(text.contains("user=\"trow-pass\"") && text.contains("status=401"), "{text}");
-    assert!(text.contains("cross-origin requests (flag --enable-cors)"), "{text}");
+    assert!(text.contains("blob size limit (flag --max-blob-size)"), "{text}");
     assert!(!text.contains("s3cr3t"), "{text}");
     assert!(!text.contains(&token), "{text}");
 }

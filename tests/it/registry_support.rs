@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use warren::digest::Digest;
 use warren::registry::server::{Server, ServerError};
 use warren::registry::settings::{Flags, Settings, Variables};
 
@@ -28,7 +29,20 @@ impl Running {
     /// Starts a server on a port of its own, with no variables but these
     /// arguments.
     pub async fn start(data_dir: &Path, arguments: &[&str]) -> Self {
-        let server = bind(data_dir, arguments).await.unwrap();
+        Self::run(bind(data_dir, arguments).await.unwrap())
+    }
+
+    /// The same with a line of the 2020 generation, which a newer flag would
+    /// make a newer one. It says where to listen.
+    pub async fn start_2020(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut line = vec!["warren-registry", "--data-dir", data_dir.to_str().unwrap()];
+        line.extend(arguments);
+        let flags = Flags::parse_line(line).unwrap();
+        let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
+        Self::run(Server::bind(settings).await.unwrap())
+    }
+
+    fn run(server: Server) -> Self {
         let address = server.addresses()[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
@@ -162,6 +176,37 @@ pub async fn tls(
     let agreed = stream.get_ref().1.alpn_protocol();
     let agreed = agreed.map(|name| String::from_utf8(name.to_vec()).unwrap());
     (stream, agreed)
+}
+
+/// Pushes an image of one small layer under a tag, and gives its digest.
+pub async fn push_image(server: &Running, login: &str, name: &str, tag: &str) -> Digest {
+    let send = async |method: &str, path: String, kind: &str, body: String| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "r.example")
+            .header("authorization", login)
+            .header("content-type", kind)
+            .body(Body::from(body))
+            .unwrap();
+        let answer = server.send(request).await;
+        assert_eq!(answer.status(), 201, "{:?}", answer.body());
+    };
+    let config = "{}";
+    let layer = format!("{name}:{tag}");
+    for blob in [config, &layer] {
+        let digest = Digest::sha256(blob.as_bytes());
+        let path = format!("/v2/{name}/blobs/uploads/?digest={digest}");
+        send("POST", path, "application/octet-stream", blob.to_owned()).await;
+    }
+    let manifest = crate::registry_client::image(
+        &Digest::sha256(config.as_bytes()),
+        &Digest::sha256(layer.as_bytes()),
+        serde_json::json!({}),
+    );
+    let path = format!("/v2/{name}/manifests/{tag}");
+    send("PUT", path, warren::registry::media::OCI_MANIFEST, manifest.clone()).await;
+    Digest::sha256(manifest.as_bytes())
 }
 
 /// A header as text.

@@ -23,6 +23,7 @@ mod blobs;
 mod body;
 mod call;
 mod condition;
+pub mod cors;
 mod error;
 pub mod handoff;
 pub mod health;
@@ -35,6 +36,7 @@ mod range;
 mod referrers;
 pub mod route;
 mod uploads;
+pub mod validate;
 mod warnings;
 
 pub use route::Route;

@@ -2,26 +2,34 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::drain::drain;
 use super::request_log::request_log;
 use crate::registry::http::authenticate::{Gate, authenticate};
-use crate::registry::http::{self, health, login, pages};
+use crate::registry::http::cors::{Cors, cors};
+use crate::registry::http::{self, health, login, pages, validate};
 use crate::registry::service::Registry;
 use crate::registry::store::Store;
+use crate::registry::swap::Swap;
 
 /// The whole surface: the registry behind its gate, and beside it the pages
 /// that need no login.
-pub fn app<S: Store>(registry: Arc<Registry<S>>, gate: Arc<Gate>) -> Router {
+pub fn app<S: Store>(
+    registry: Arc<Registry<S>>,
+    gate: Arc<Gate>,
+    origins: Arc<Swap<Cors>>,
+) -> Router {
     let v2 = http::router(Arc::clone(&registry))
         .route_layer(from_fn_with_state(Arc::clone(&gate), authenticate));
     Router::new()
         .route("/", get(pages::welcome))
         .route("/healthz", get(health::healthz))
-        .route("/readiness", get(health::readiness::<S>).with_state(registry))
+        .route("/readiness", get(health::readiness::<S>).with_state(Arc::clone(&registry)))
+        .route("/validate-image", post(validate::validate::<S>).with_state(registry))
         .route("/login", get(login::login).with_state(gate))
         .merge(v2)
+        .layer(from_fn_with_state(origins, cors))
         .layer(from_fn(drain))
         .layer(from_fn(request_log))
 }

@@ -35,12 +35,15 @@ pub use error::{ServerError, TlsError};
 pub use signals::stop_signal;
 pub use tls::{TlsSwitch, load as load_tls};
 
+use super::admission::Rules;
 use super::auth::Authenticator;
 use super::http::authenticate::Gate;
 use super::http::base_url::Connection;
+use super::http::cors::Cors;
 use super::service::Registry;
 use super::settings::{Settings, Tls};
 use super::store::{FsStore, Store};
+use super::swap::Swap;
 use crate::fs;
 
 /// A server that listens already and serves when it [runs](Server::run).
@@ -109,8 +112,11 @@ impl Server {
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
         registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
+        registry.admission.replace(Rules::of(&settings));
+        registry.hostnames.clone_from(&settings.hostnames.value);
         let registry = Arc::new(registry);
-        let app = app::app(Arc::clone(&registry), Arc::new(gate));
+        let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
+        let app = app::app(Arc::clone(&registry), Arc::new(gate), origins);
         let listeners = listen::listen(&settings.bind).await?;
         let serving = Serving { app, tls, stopping: CancellationToken::new() };
         let housekeeping = Box::pin(async move { registry.sweep_uploads().await });

@@ -27,7 +27,7 @@ pub use flags::{Flags, OldFlags, Output, RedactedArg};
 pub use layers::Variables;
 pub use origin::{Origin, Setting};
 pub use tls::Tls;
-pub use values::{LogFormat, PasswordSource, Validation};
+pub use values::{LogFormat, PasswordSource, Validation, web_origin};
 
 /// The settings of one server. The file-backed ones (passwords, certificates)
 /// name their files; the server reads them.

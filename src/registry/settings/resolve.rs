@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::flags::{Flags, OldFlags};
+use super::flags::Flags;
 use super::layers::{Layers, flag};
-use super::values::list;
+use super::values::{list, web_origin};
 use super::{
     ConfigFile, EnvironmentDefaults, LogFormat, Origin, PasswordSource, Setting, Settings,
     SettingsError, Validation, Variables, bind, env_vars, tls,
@@ -45,7 +45,7 @@ impl Settings {
         let (user, password) = user(flags, &layers, &mut warnings)?;
         let config_file = optional_path(text("config-file", "--config-file", &flags.config_file)?);
         let config = read_config(&config_file, &mut warnings)?;
-        let cors = cors(flags, &layers)?;
+        let cors = cors(flags, &layers, &mut warnings)?;
         let level = flag("--log-level", flags.log_level.as_deref());
         let log_format = flag("--log-format", flags.log_format.as_deref());
         let connections = flag("--max-connections", flags.max_connections.as_deref());
@@ -66,7 +66,7 @@ impl Settings {
             password,
             htpasswd: optional_path(text("htpasswd", "--htpasswd", &flags.htpasswd)?),
             proxied: proxied(flags, config.as_ref(), &config_file),
-            validation: validation(old),
+            validation: validation(flags),
             config_file,
             config,
             cors,
@@ -105,13 +105,9 @@ impl Settings {
                 features.push(format!("{feature} ({origin})"));
             }
         };
-        add(!self.cors.value.is_empty(), "cross-origin requests", &self.cors.origin);
         add(!self.proxied.value.is_empty(), "proxied registries", &self.proxied.origin);
-        add(self.validation.value.is_some(), "image validation", &self.validation.origin);
         let blobs = &self.max_blob_size;
         add(blobs.value.is_some(), "blob size limit", &blobs.origin);
-        let by_file = self.config.as_ref().is_some_and(|config| config.image_validation.is_some());
-        add(by_file, "image validation", &self.config_file.origin);
         features
     }
 }
@@ -222,13 +218,26 @@ fn read_config(
     Ok(Some(config))
 }
 
-fn cors(flags: &Flags, layers: &Layers) -> Result<Setting<Vec<String>>, SettingsError> {
+fn cors(
+    flags: &Flags,
+    layers: &Layers,
+    warnings: &mut Vec<String>,
+) -> Result<Setting<Vec<String>>, SettingsError> {
     if flags.old.enable_cors && flags.cors.is_none() {
         return Ok(Setting { value: vec!["*".to_owned()], origin: Origin::Flag("--enable-cors") });
     }
     let typed = flags.cors.as_ref().map(|origins| origins.join(","));
     let cors = layers.parsed("cors", flag("--cors", typed.as_deref()), |text| Ok(list(text)))?;
-    Ok(cors.unwrap_or_else(|| Setting::built_in(Vec::new())))
+    let cors = cors.unwrap_or_else(|| Setting::built_in(Vec::new()));
+    // Trow takes any text here; one that no browser sends is no use, nor a harm.
+    let useless = |text: &&String| *text != "*" && web_origin(text).is_none();
+    for text in cors.value.iter().filter(useless) {
+        warnings.push(format!(
+            "{text:?} of {} lets no page in: an origin is scheme://host or scheme://host:port",
+            cors.origin
+        ));
+    }
+    Ok(cors)
 }
 
 fn proxied(
@@ -253,8 +262,11 @@ fn proxied(
     }
 }
 
-fn validation(old: &OldFlags) -> Setting<Option<Validation>> {
-    if !old.validates() {
+/// The rules of the older flags. A command line of that generation has rules
+/// also where it names none: what Trow let in then.
+fn validation(flags: &Flags) -> Setting<Option<Validation>> {
+    let old = &flags.old;
+    if !old.validates() && !flags.is_old() {
         return Setting::built_in(None);
     }
     let lists = |text: &Option<String>| text.as_deref().map(list).unwrap_or_default();
@@ -278,9 +290,11 @@ fn validation(old: &OldFlags) -> Setting<Option<Validation>> {
         ("--disallow-local-images", old.disallow_local_images.is_some()),
         ("--allow-docker-official", old.allow_docker_official),
     ];
-    let first = spellings.iter().find(|(_, given)| *given);
-    let origin = Origin::Flag(first.map_or("--deny-k8s-images", |(spelling, _)| spelling));
-    Setting { value: Some(rules), origin }
+    let first = spellings.iter().find(|(_, given)| *given).map(|(spelling, _)| *spelling);
+    match first.or(old.deny_k8s_images.then_some("--deny-k8s-images")) {
+        Some(spelling) => Setting { value: Some(rules), origin: Origin::Flag(spelling) },
+        None => Setting::built_in(Some(rules)),
+    }
 }
 
 fn log_level(text: &str) -> Result<String, String> {

@@ -74,3 +74,50 @@ pub fn list(text: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+/// An origin as browsers send it: `scheme://host` or `scheme://host:port`, in
+/// lower case and without the scheme's own port. `None` where it is none.
+#[must_use]
+pub fn web_origin(text: &str) -> Option<String> {
+    let text = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
+    let (scheme, authority) = text.split_once("://")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let host = |c: char| plain(c) || matches!(c, ':' | '[' | ']' | '_');
+    if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(plain) {
+        return None;
+    }
+    let own_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    let authority = authority.strip_suffix(own_port).unwrap_or(authority);
+    (!authority.is_empty() && authority.chars().all(host))
+        .then(|| format!("{scheme}://{authority}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_as_browsers_write_them() {
+        for (text, origin) in [
+            ("https://ui.example", Some("https://ui.example")),
+            ("HTTPS://UI.example:443/", Some("https://ui.example")),
+            ("http://localhost:8080", Some("http://localhost:8080")),
+            ("http://[::1]:8080", Some("http://[::1]:8080")),
+            ("http://a:80", Some("http://a")),
+            ("ftp://trow.test", Some("ftp://trow.test")),
+            ("ui.example", None),
+            ("https://", None),
+            ("https://a/b", None),
+            ("https://a b", None),
+            ("://a", None),
+            ("null", None),
+            ("*", None),
+        ] {
+            assert_eq!(web_origin(text).as_deref(), origin, "{text}");
+        }
+    }
+}

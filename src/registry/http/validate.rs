@@ -1,0 +1,86 @@
+//! The webhook by which a cluster asks whether images may come in.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::body;
+use super::json::json;
+use crate::registry::admission::{ImageName, Judgement, Review, ReviewError, Rules};
+use crate::registry::error::{ErrorCode, RegistryError};
+use crate::registry::reference::Reference;
+use crate::registry::service::Registry;
+use crate::registry::store::{Store, StoreError};
+
+/// The largest review. An API server takes objects of at most 3 MiB, and a
+/// review of a change holds two of them.
+const LIMIT: usize = 8 << 20;
+
+/// `POST /validate-image`. Nobody logs in here: API servers have no password
+/// of ours, and the answer says nothing that the rules don't.
+pub async fn validate<S: Store>(State(registry): State<Arc<Registry<S>>>, body: Body) -> Response {
+    match review(&registry, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn review<S: Store>(registry: &Registry<S>, body: Body) -> Result<Response, RegistryError> {
+    let bytes = body::collect(body, LIMIT).await.map_err(unread)?;
+    let review = Review::parse(&bytes)?;
+    let rules = registry.admission.current();
+    let mut denied = None;
+    for image in &review.images {
+        denied = deny(registry, &rules, image).await?;
+        if denied.is_some() {
+            break;
+        }
+    }
+    let images = review.images.join(" ");
+    match &denied {
+        Some(why) => tracing::info!(object = review.object, images, "not let in: {why}"),
+        None => tracing::debug!(object = review.object, images, "let in"),
+    }
+    Ok(json(StatusCode::OK, &review.answer(denied.as_deref())))
+}
+
+/// Why an image does not come in, if it does not.
+async fn deny<S: Store>(
+    registry: &Registry<S>,
+    rules: &Rules,
+    image: &str,
+) -> Result<Option<String>, RegistryError> {
+    match rules.judge(image) {
+        (_, Judgement::Allowed) => Ok(None),
+        (Some(image), Judgement::IfHeld(why)) => {
+            Ok((!holds(&registry.store, &image).await?).then_some(why))
+        }
+        (_, Judgement::IfHeld(why) | Judgement::Denied(why)) => Ok(Some(why)),
+    }
+}
+
+async fn holds<S: Store>(store: &S, image: &ImageName) -> Result<bool, StoreError> {
+    match image.reference() {
+        Some(Reference::Digest(digest)) => store.manifest_exists(&image.repository, &digest).await,
+        Some(Reference::Tag(tag)) => Ok(store.tag_get(&image.repository, &tag).await?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// What is wrong with a body is said of manifests and uploads otherwise.
+fn unread(error: RegistryError) -> RegistryError {
+    if error.status() != 413 {
+        return error;
+    }
+    let message = format!("an AdmissionReview has at most {LIMIT} bytes here");
+    RegistryError::new(ErrorCode::SizeInvalid, message).with_status(413)
+}
+
+impl From<ReviewError> for RegistryError {
+    fn from(error: ReviewError) -> Self {
+        Self::new(ErrorCode::Unsupported, error.to_string()).with_status(400)
+    }
+}
