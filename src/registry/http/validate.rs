@@ -39,10 +39,8 @@ async fn review<S: Store>(registry: &Registry<S>, body: Body) -> Result<Response
             break;
         }
     }
-    let images = review.images.join(" ");
-    match &denied {
-        Some(why) => tracing::info!(object = review.object, images, "not let in: {why}"),
-        None => tracing::debug!(object = review.object, images, "let in"),
+    if let Some(why) = &denied {
+        tracing::info!(object = review.object, "not let in: {why}");
     }
     Ok(json(StatusCode::OK, &review.answer(denied.as_deref())))
 }
