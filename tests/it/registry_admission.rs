@@ -174,7 +174,7 @@ async fn a_malformed_review_is_a_clear_400() {
         ),
         (
             with(&|review| {
-                review["request"]["object"]["spec"]["containers"][0]["image"] = json!(1)
+                review["request"]["object"]["spec"]["containers"][0]["image"] = json!(1);
             }),
             "request.object/spec/containers/0/image is no text",
         ),
