@@ -60,6 +60,7 @@ suite! {
     deleting_a_manifest_takes_its_tags_and_its_referral
     referrers_come_in_pages
     tags_change_by_compare_and_swap
+    a_tag_s_moves_are_remembered
     tags_are_listed_in_byte_order
     repositories_are_listed_in_byte_order
     pages_begin_anywhere
@@ -305,6 +306,61 @@ async fn tags_change_by_compare_and_swap(stores: impl Stores) {
     assert!(!store.tag_delete(&here, &latest).await.unwrap());
     assert_eq!(store.tag_get(&here, &latest).await.unwrap(), None);
     assert!(store.manifest_exists(&here, &two).await.unwrap());
+}
+
+async fn a_tag_s_moves_are_remembered(stores: impl Stores) {
+    let (store, here, latest) = (stores.open(), name("a"), tag("latest"));
+    assert!(store.tag_history(&here, &latest).await.unwrap().is_empty());
+    let (one, two) = (put(&store, &here, "one").await, put(&store, &here, "two").await);
+    for digest in [&one, &two, &two, &one] {
+        let store = stores.open();
+        store.tag_set(&here, &latest, digest, &Expected::Anything).await.unwrap();
+    }
+    let moves = stores.open().tag_history(&here, &latest).await.unwrap();
+    let digests: Vec<_> = moves.iter().map(|found| found.digest.clone()).collect();
+    assert_eq!(digests, [one.clone(), two.clone(), one.clone()]);
+    assert!(moves.is_sorted_by(|newer, older| newer.at >= older.at));
+    assert!(store.tag_history(&here, &tag("other")).await.unwrap().is_empty());
+    assert!(store.tag_history(&name("b"), &latest).await.unwrap().is_empty());
+
+    store.tag_delete(&here, &latest).await.unwrap();
+    assert_eq!(store.tag_history(&here, &latest).await.unwrap(), moves);
+}
+
+/// What the history of a tag is worth is no reason to lose the tag.
+#[tokio::test]
+async fn a_history_that_is_long_or_torn_or_missing_harms_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, here, latest) = (root.open(), name("a"), tag("latest"));
+    let (one, two) = (put(&store, &here, "one").await, put(&store, &here, "two").await);
+    let file = root.path().join("repositories/a/_history/latest");
+    let write = |text: String| {
+        warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Owner).unwrap();
+    };
+    let set = async |digest: &Digest| {
+        store.tag_set(&here, &latest, digest, &Expected::Anything).await.unwrap();
+        let moves = store.tag_history(&here, &latest).await.unwrap();
+        assert_eq!(moves[0].digest, *digest);
+        moves
+    };
+    set(&one).await;
+    // Lost with the power, cut off, or older than this file.
+    write(String::new());
+    assert_eq!(store.tag_history(&here, &latest).await.unwrap().len(), 1);
+    let moves = set(&two).await;
+    assert_eq!((moves.len(), &moves[1].digest), (2, &one));
+    write(format!("nonsense\n{one} x\n{two} 17\n{}", &one.to_string()[..20]));
+    let moves = set(&one).await;
+    assert_eq!((moves.len(), &moves[1].digest), (2, &two));
+    write(format!("{one} 1\n{two} 2\n").repeat(1000) + &format!("{one} 3\n"));
+    let moves = set(&two).await;
+    assert_eq!((moves.len(), &moves[1].digest), (1000, &one));
+    assert_eq!(warren::fs::read_to_string(&file).unwrap().lines().count(), 1001);
+    // Not even a folder in its place.
+    warren::fs::remove_dir_all_if_there(file.parent().unwrap()).unwrap();
+    warren::fs::write_atomic(file.parent().unwrap(), b"", warren::fs::Access::Owner).unwrap();
+    store.tag_set(&here, &latest, &one, &Expected::Anything).await.unwrap();
+    assert_eq!(store.tag_get(&here, &latest).await.unwrap(), Some(one));
 }
 
 async fn tags_are_listed_in_byte_order(stores: impl Stores) {

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
 use super::{
     BlobRead, BlobStream, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store,
-    StoreError, StoredManifest, UploadId, UploadStatus, UploadWriter,
+    StoreError, StoredManifest, TAG_MOVES_KEPT, TagMove, UploadId, UploadStatus, UploadWriter,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::fs::At as _;
@@ -37,6 +37,7 @@ struct Repository {
     manifests: BTreeMap<Digest, StoredManifest>,
     referrals: BTreeMap<(Digest, Digest), Descriptor>,
     tags: BTreeMap<Tag, Digest>,
+    history: BTreeMap<Tag, Vec<TagMove>>,
 }
 
 struct Upload {
@@ -313,7 +314,11 @@ impl Store for MemoryStore {
         if !as_expected {
             return Err(StoreError::TagMoved);
         }
-        found.tags.insert(tag.clone(), digest.clone());
+        if found.tags.insert(tag.clone(), digest.clone()).as_ref() != Some(digest) {
+            let moves = found.history.entry(tag.clone()).or_default();
+            moves.insert(0, TagMove { digest: digest.clone(), at: SystemTime::now() });
+            moves.truncate(TAG_MOVES_KEPT);
+        }
         Ok(())
     }
 
@@ -321,6 +326,14 @@ impl Store for MemoryStore {
         let mut state = self.lock();
         let found = state.repositories.get_mut(repository);
         Ok(found.is_some_and(|found| found.tags.remove(tag).is_some()))
+    }
+
+    async fn tag_history(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Vec<TagMove>, StoreError> {
+        Ok(self.of(repository, |found| found.history.get(tag).cloned()).unwrap_or_default())
     }
 
     async fn tags(

@@ -6,7 +6,7 @@
 //! process, a tag changes by compare-and-swap, lists are pages in byte order.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -68,6 +68,18 @@ pub struct Referral {
     /// How the referrer is listed.
     pub descriptor: Descriptor,
 }
+
+/// That a tag was pointed to a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagMove {
+    /// The manifest, which may be gone since.
+    pub digest: Digest,
+    /// When, to the millisecond.
+    pub at: SystemTime,
+}
+
+/// How many moves of a tag are remembered at least, and given at most.
+pub const TAG_MOVES_KEPT: usize = 1000;
 
 /// What a tag must point to for a change of it to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,6 +245,14 @@ pub trait Store: Send + Sync + 'static {
         repository: &RepositoryName,
         tag: &Tag,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// What a tag pointed to and since when, the newest first; of a tag that
+    /// was removed as well. The last [`TAG_MOVES_KEPT`] moves are remembered.
+    fn tag_history(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> impl Future<Output = Result<Vec<TagMove>, StoreError>> + Send;
 
     /// A page of tags; `None` where there is no such repository.
     fn tags(

@@ -229,6 +229,21 @@ impl Disk {
         fs::rename(&temporary.0, path).at("rename into place", path)
     }
 
+    /// Adds to a small file that nothing is lost with, making it and its folder
+    /// if need be.
+    pub(super) fn append_for_now(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            match self.make_folder_for_now(folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        self.ask(Step::Create, path)?;
+        let file = OpenOptions::new().append(true).create(true).open(path).at("create", path)?;
+        self.write(&file, path, &[bytes])
+    }
+
     /// Makes a folder and those above it, durably. A folder that is there was
     /// made durable by whoever made it, or will be before this returns.
     pub(super) fn make_folder(&self, path: &Path) -> Result<(), FsError> {

@@ -6,6 +6,7 @@
 //! repositories/<name>/_blobs/<algorithm>/<hex>       the blob's length: the repository holds it
 //! repositories/<name>/_manifests/<algorithm>/<hex>   the manifest's media type
 //! repositories/<name>/_tags/<tag>                    a digest
+//! repositories/<name>/_history/<tag>                 what it pointed to, a line a move
 //! repositories/<name>/_referrers/<algorithm>/<hex of the subject>/<algorithm>-<hex>
 //! repositories/<name>/_lock                          held while tags or manifests change
 //! uploads/<id>/{state,data,hash}              an upload under way
@@ -83,6 +84,10 @@ impl Layout {
 
     pub(super) fn tag(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
         self.tags(name).join(tag.as_str())
+    }
+
+    pub(super) fn history(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
+        self.repository(name).join("_history").join(tag.as_str())
     }
 
     pub(super) fn lock(&self, name: &RepositoryName) -> PathBuf {

@@ -14,7 +14,7 @@ use self::upload::FsUpload;
 use self::verified::Verified;
 use super::{
     BlobRead, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store, StoreError,
-    StoredManifest, UploadId, UploadStatus,
+    StoredManifest, TagMove, UploadId, UploadStatus,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::registry::access::{Actions, Permissions};
@@ -25,6 +25,7 @@ mod blob;
 mod cache;
 mod catalog;
 mod disk;
+mod history;
 mod layout;
 mod listings;
 mod manifest;
@@ -335,6 +336,15 @@ impl Store for FsStore {
     async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StoreError> {
         let (repository, tag) = (repository.clone(), tag.clone());
         self.run(move |inner| inner.delete_tag(&repository, &tag)).await
+    }
+
+    async fn tag_history(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Vec<TagMove>, StoreError> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        self.run(move |inner| inner.tag_history(&repository, &tag)).await
     }
 
     async fn tags(

@@ -42,7 +42,12 @@ impl Inner {
         if now.as_ref() == Some(digest) {
             return Ok(self.disk.keep(&path)?);
         }
-        Ok(self.disk.put(&path, digest.to_string().as_bytes())?)
+        let from = self.last_move(&path)?;
+        self.disk.put(&path, digest.to_string().as_bytes())?;
+        if let Err(error) = self.remember(repository, tag, from.as_ref(), digest) {
+            tracing::warn!(%repository, %tag, %error, "a move of the tag is not in its history");
+        }
+        Ok(())
     }
 
     pub(super) fn delete_tag(
