@@ -19,7 +19,7 @@ cosign_cases() {
     check "cosign $EP: an image without a signature is refused" refused 'no signatures|no matching' \
         cosign_verify cosign "@$SINGLE"
     check "cosign $EP: sign, verify" cosign_round_trip
-    check "cosign $EP: the signature refers to its image" cosign_refers
+    [[ $KIND == warren ]] && check "cosign $EP: the signature refers to its image" cosign_refers
     check "cosign $EP: another key is refused" refused 'invalid signature|no matching|no signatures' \
         cosign_verify other "@$SINGLE"
     check "cosign $EP: sign an index, and all that is in it" cosign_index

@@ -77,7 +77,7 @@ buildah() { timeout -k 5 120 buildah "$@"; }
 curl() { command curl --silent --show-error --max-time 60 "$@"; }
 
 # What clients say when they are not let in.
-DENIED='unauthorized|authentication required|401|invalid username|denied|no basic auth'
+DENIED='unauthorized|authentication required|401|invalid username|denied|no basic auth|credential not found'
 # What they say of a certificate which they have no reason to believe.
 UNTRUSTED='x509|certificate|SSL'
 

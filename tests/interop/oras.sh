@@ -77,6 +77,7 @@ oras_tag_schema() {
     subject=$(oras resolve "$E/oras/files:1")
     oras manifest fetch "$E/oras/files:${subject/:/-}"
     same "the referrers of its type" 1 "$(oras_referrers "$E/oras/files:1" application/vnd.example.older)"
+    [[ $KIND == warren ]] || return 0
     matches "what the client tells its user" 'lists referrers itself' "$output"
 }
 
