@@ -32,9 +32,6 @@ const MAX_HEAD: u32 = 64 * 1024;
 /// The read buffer over HTTP/1 and so the largest head, in bytes.
 const MAX_BUFFER: usize = 128 * 1024;
 
-/// How much is encrypted at a time for a client that takes it, in bytes.
-const TLS_BUFFER: usize = 256 * 1024;
-
 /// What every connection is served with.
 pub struct Serving {
     /// The application.
@@ -75,8 +72,7 @@ impl Serving {
             };
         };
         let acceptor = TlsAcceptor::from(tls.current());
-        let mut stream = self.opening(acceptor.accept(stream)).await?;
-        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+        let stream = self.opening(acceptor.accept(stream)).await?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,

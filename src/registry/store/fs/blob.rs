@@ -39,18 +39,32 @@ impl Inner {
         Ok(Some(linked))
     }
 
+    /// Opens a blob of this repository, finding out how long it should be.
     pub(super) fn blob_read(
         self: &Arc<Self>,
         repository: &RepositoryName,
         digest: &Digest,
         range: Option<Range<u64>>,
     ) -> Result<Option<BlobRead>, StoreError> {
-        let Some(size) = self.linked_size(repository, digest)? else { return Ok(None) };
+        match self.read_link(&self.layout.blob_link(repository, digest))? {
+            Some(size) => self.blob_open(repository, digest, range, size),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a blob of this repository that was acknowledged with this size.
+    pub(super) fn blob_open(
+        self: &Arc<Self>,
+        repository: &RepositoryName,
+        digest: &Digest,
+        range: Option<Range<u64>>,
+        size: u64,
+    ) -> Result<Option<BlobRead>, StoreError> {
         let damaged = |what: String| StoreError::Damaged { digest: digest.clone(), what };
         let path = self.layout.blob(digest);
         let Some(file) = self.disk.open(&path)? else {
             // Whoever removed it since has removed the link before.
-            if self.linked_size(repository, digest)?.is_none() {
+            if !self.disk.exists(&self.layout.blob_link(repository, digest))? {
                 return Ok(None);
             }
             return Err(damaged(format!("{} is missing", path.display())));

@@ -166,6 +166,25 @@ impl Disk {
         failure.map_or(Ok(listing), Err)
     }
 
+    /// All names of the entries of a folder, sorted; none where there is no
+    /// folder.
+    pub(super) fn sorted_names(&self, path: &Path) -> Result<Vec<String>, FsError> {
+        self.ask(Step::Read, path)?;
+        let mut names = match files::names(path) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Vec::new());
+            }
+            names => names?.collect::<Result<Vec<_>, _>>()?,
+        };
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Writes all of these chunks with as few calls as the system allows.
     pub(super) fn write(
         &self,

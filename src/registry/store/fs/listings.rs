@@ -31,9 +31,8 @@ impl Inner {
         {
             return Ok(names);
         }
-        let paths = self.disk.list(path)?;
-        let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
-        let names = Arc::new(Names::new(names));
+        let names = self.disk.sorted_names(path)?;
+        let names = Arc::new(Names::new(names.iter().map(String::as_str)));
         // What came or went while it was read may be in the list or not.
         if stamp.is_settled() && self.disk.stamp(path)? == Some(stamp) {
             cache.put(path.as_os_str(), (stamp, Arc::clone(&names)), names.bytes());

@@ -153,8 +153,15 @@ impl Store for FsStore {
         digest: &Digest,
         range: Option<Range<u64>>,
     ) -> Result<Option<BlobRead>, StoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| inner.blob_read(&repository, &digest, range)).await
+        match self.inner.known_link(&self.inner.layout.blob_link(repository, digest))? {
+            // What is asked for often is opened without a wait for the disk.
+            Known::Found(size) => self.inner.blob_open(repository, digest, range, size),
+            Known::Missing => Ok(None),
+            Known::Unknown => {
+                let (repository, digest) = (repository.clone(), digest.clone());
+                self.run(move |inner| inner.blob_read(&repository, &digest, range)).await
+            }
+        }
     }
 
     async fn blob_mount(

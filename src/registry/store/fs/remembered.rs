@@ -1,4 +1,4 @@
-//! Tags and manifests that were read before. Each is good for as long as the
+//! Tags, manifests and links of blobs that were read before. Each is good for as long as the
 //! files that say so have the stamp that they were read with, which costs a
 //! system call or two and no thread; whoever changes the files, this process
 //! or another one, changes their stamps.
@@ -19,15 +19,19 @@ const TAGS: usize = 1 << 20;
 /// How much is remembered of manifests, in bytes.
 const MANIFESTS: usize = 8 << 20;
 
-/// What was read of tags and manifests.
+/// How much is remembered of blobs' links, in bytes.
+const LINKS: usize = 2 << 20;
+
+/// What was read of tags, manifests and links of blobs.
 pub(super) struct Remembered {
+    links: Cache<(Stamp, u64)>,
     tags: Cache<(Stamp, Digest)>,
     manifests: Cache<(Stamp, StoredManifest)>,
 }
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self { tags: Cache::new(TAGS), manifests: Cache::new(MANIFESTS) }
+        Self { links: Cache::new(LINKS), tags: Cache::new(TAGS), manifests: Cache::new(MANIFESTS) }
     }
 }
 
@@ -51,6 +55,23 @@ impl Inner {
     /// digest when it was read, so the link alone decides.
     pub(super) fn known_manifest(&self, link: &Path) -> Result<Known<StoredManifest>, StoreError> {
         self.known(&self.remembered.manifests, link)
+    }
+
+    /// The length that a blob was acknowledged with, as far as it is known.
+    pub(super) fn known_link(&self, path: &Path) -> Result<Known<u64>, StoreError> {
+        self.known(&self.remembered.links, path)
+    }
+
+    /// Reads the length that a blob was acknowledged with and remembers it.
+    pub(super) fn read_link(&self, path: &Path) -> Result<Option<u64>, StoreError> {
+        let Some((text, stamp)) = self.disk.read_stamped(path)? else { return Ok(None) };
+        let size = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+        if let Some(size) = size
+            && stamp.is_settled()
+        {
+            self.remembered.links.put(path.as_os_str(), (stamp, size), size_of::<(Stamp, u64)>());
+        }
+        Ok(size)
     }
 
     fn known<V: Clone>(
