@@ -8,6 +8,7 @@ pub mod http;
 pub mod manifest;
 pub mod media;
 pub mod name;
+pub mod network;
 pub mod reference;
 pub mod server;
 pub mod service;

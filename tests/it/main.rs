@@ -13,6 +13,7 @@ mod registry_cors;
 mod registry_faults;
 mod registry_lists;
 mod registry_manifests;
+mod registry_policy;
 mod registry_protocol;
 mod registry_pull;
 mod registry_referrers;

@@ -1,10 +1,11 @@
 //! Who gets in: challenges, passwords, tokens.
 
 use warren::registry::auth::{
-    Argon2id, Authenticator, Cost, Credentials, Secret, TokenKey, Users, Verifier, parse_htpasswd,
+    AccessList, Argon2id, Authenticator, Cost, Credentials, Refused, Secret, TokenKey, Users,
+    Verifier, parse_htpasswd,
 };
 
-use crate::registry_support::{Running, basic, header, http2, request};
+use crate::registry_support::{Running, basic, bind, header, http2, request};
 
 const USER: &[&str] = &["-U", "rabbit", "-P", "s3cr3t:p@55:"];
 
@@ -180,11 +181,16 @@ async fn a_wrong_user_costs_what_a_wrong_password_costs() {
     for (name, verifier) in parse_htpasswd("users".as_ref(), &text).unwrap() {
         users.add(&name, verifier).unwrap();
     }
-    let gate = Authenticator::with_key(users, TokenKey::random().unwrap()).unwrap();
-    let cost = async |user: &str, password: &str| {
+    let gate = AccessList::new(users, None, TokenKey::random().unwrap()).unwrap();
+    let gate = Authenticator::new(gate).unwrap();
+    // Each attempt comes from elsewhere: none is too soon.
+    let mut clients = 0;
+    let mut cost = async |user: &str, password: &str| {
         let before = gate.work();
         let credentials = Credentials::Basic { user: user.into(), password: Secret::new(password) };
-        let right = gate.identify(credentials, 0).await.is_some();
+        clients += 1;
+        let client = std::net::Ipv4Addr::from_bits(clients).into();
+        let right = gate.identify(&gate.list(), credentials, client, 0).await.is_ok();
         let after = gate.work();
         (right, (after.0 - before.0, after.1 - before.1, after.2 - before.2))
     };
@@ -307,4 +313,103 @@ async fn login_takes_get_alone() {
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     let issued = body["issued_at"].as_str().unwrap();
     assert!(issued.len() == 20 && issued.ends_with('Z'), "{issued}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_with_one_key_take_each_other_s_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("token.key");
+    let write = |text: &str| {
+        warren::fs::write_atomic(&key, text.as_bytes(), warren::fs::Access::Owner).unwrap();
+    };
+    write("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n");
+    let arguments = [USER, &["--token-key-file", key.to_str().unwrap()]].concat();
+    let [one, two] = ["one", "two"].map(|name| dir.path().join(name));
+    let first = Running::start(&one, &arguments).await;
+    let bearer = format!("Bearer {}", first.token("rabbit", "s3cr3t:p@55:", "").await);
+    let second = Running::start(&two, &arguments).await;
+    assert_eq!(second.get("/v2/", &[("authorization", &bearer)]).await.status(), 200);
+    assert!(!one.join("auth").exists(), "no second key is made");
+    // The key of the data folder is another one.
+    let third = Running::start(&dir.path().join("three"), USER).await;
+    assert_eq!(third.get("/v2/", &[("authorization", &bearer)]).await.status(), 401);
+
+    for text in ["c2hvcnQ=", "not base64"] {
+        write(text);
+        let error = bind(&one, &arguments).await.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("token.key does not hold a token key"), "{error}");
+        assert!(!error.contains(text), "{error}");
+    }
+    warren::fs::remove_if_there(&key).unwrap();
+    let error = bind(&one, &arguments).await.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("token.key"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_passwords_waits_and_nobody_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("htpasswd");
+    let text = htpasswd(&[("alice", "a", 4), ("bob", "b", 4)]);
+    warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Owner).unwrap();
+    let users = ["--htpasswd", file.to_str().unwrap(), "--trusted-proxies", "127.0.0.0/8"];
+    let server = Running::start(&dir.path().join("data"), &users).await;
+    let log_in = async |client: &str, user: &str, password: &str, path: &str| {
+        let credentials = basic(user, password);
+        let headers = [("authorization", credentials.as_str()), ("x-forwarded-for", client)];
+        server.get(path, &headers).await
+    };
+    let token = server.token("alice", "a", "").await;
+    let (guesser, elsewhere) = ("198.51.100.1", "198.51.100.2");
+    for _ in 0..5 {
+        assert_eq!(log_in(guesser, "alice", "wrong", "/v2/").await.status(), 401);
+    }
+    // Also the right one: else it would show which one is right.
+    for (password, path) in [("wrong", "/v2/"), ("a", "/v2/"), ("a", "/login")] {
+        let answer = log_in(guesser, "alice", password, path).await;
+        assert_eq!(answer.status(), 429, "{path}");
+        assert!((1..=4).contains(&header(&answer, "retry-after").parse().unwrap()));
+        assert!(String::from_utf8_lossy(answer.body()).contains("TOOMANYREQUESTS"));
+    }
+    assert_eq!(log_in(elsewhere, "alice", "a", "/v2/").await.status(), 200);
+    assert_eq!(log_in(guesser, "bob", "b", "/v2/").await.status(), 200);
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("x-forwarded-for", guesser)];
+    assert_eq!(server.get("/v2/", &headers).await.status(), 200, "a token is no guess");
+}
+
+/// Many attempts at once do not get past the throttle together.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_at_once_are_checked_one_by_one() {
+    let mut users = Users::default();
+    for (name, verifier) in
+        parse_htpasswd("users".as_ref(), &htpasswd(&[("alice", "a", 4)])).unwrap()
+    {
+        users.add(&name, verifier).unwrap();
+    }
+    let list = AccessList::new(users, None, TokenKey::random().unwrap()).unwrap();
+    let gate = std::sync::Arc::new(Authenticator::new(list).unwrap());
+    let attempt = |password: &str, client: u8| {
+        let (gate, password) = (std::sync::Arc::clone(&gate), Secret::new(password));
+        tokio::spawn(async move {
+            let credentials = Credentials::Basic { user: "alice".into(), password };
+            gate.identify(&gate.list(), credentials, [10, 0, 0, client].into(), 0).await
+        })
+    };
+    let guesses: Vec<_> = (0..100).map(|guess| attempt(&guess.to_string(), 1)).collect();
+    let mut wrong = 0;
+    for guess in guesses {
+        match guess.await.unwrap() {
+            Err(Refused::Wrong) => wrong += 1,
+            Err(Refused::TooSoon(_)) => {}
+            Ok(identity) => panic!("{identity:?}"),
+        }
+    }
+    assert_eq!(wrong, 5);
+    assert_eq!(gate.work().0, 5);
+    // What is right many times at once is computed once.
+    let logins: Vec<_> = (0..100).map(|_| attempt("a", 2)).collect();
+    for login in logins {
+        login.await.unwrap().unwrap();
+    }
+    assert_eq!(gate.work().0, 6);
 }

@@ -42,6 +42,26 @@ pub enum AuthError {
         /// What is wrong with it and the way out. It never holds the hash.
         problem: String,
     },
+    /// A rule of the policy that is none.
+    #[error("{}:{line}:{column}: {problem}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, counted from 1.
+        column: usize,
+        /// What is wrong there and the way out.
+        problem: String,
+    },
+    /// A user with a name that a policy uses otherwise.
+    #[error(
+        "the user name {name:?} means something else in a policy: rename the user, or leave --policy out"
+    )]
+    Reserved {
+        /// The name.
+        name: &'static str,
+    },
     /// The key file does not hold a key.
     #[error(
         "{} does not hold a token key (at least 32 bytes in base64): restore it, or remove it to get a new one, which ends all open logins",

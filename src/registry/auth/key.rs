@@ -44,6 +44,21 @@ impl TokenKey {
         Self::load(&path)?.ok_or(AuthError::Key { path })
     }
 
+    /// Reads the key from a file that somebody else looks after, a Secret that
+    /// several replicas share.
+    ///
+    /// # Errors
+    /// [`AuthError`]: the file is not there, can't be read, or holds no key.
+    pub fn read(path: &Path) -> Result<Self, AuthError> {
+        // The plain read is for its error, which says that there is no file.
+        match Self::load(path)? {
+            Some(key) => Ok(key),
+            None => Err(fs::read(path)
+                .err()
+                .map_or_else(|| AuthError::Key { path: path.to_owned() }, AuthError::File)),
+        }
+    }
+
     /// A key of this process alone.
     ///
     /// # Errors

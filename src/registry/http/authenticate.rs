@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -11,18 +11,24 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::base_url::{Connection, base_url};
+use super::client::client_address;
 use super::route::Route;
 use crate::registry::access::{Actions, Permissions};
-use crate::registry::auth::{Authenticator, Credentials, Identity, SERVICE, Scope};
+use crate::registry::auth::{
+    AccessList, Authenticator, Credentials, Identity, Refused, SERVICE, Scope,
+};
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::name::RepositoryName;
+use crate::registry::network::Network;
 
 /// What stands between the clients and everything below `/v2/`.
 pub struct Gate {
-    /// Who is who.
+    /// Who is who, and who may do what.
     pub authenticator: Authenticator,
     /// The host to name to clients that name none.
     pub hostname: Option<String>,
+    /// Proxies whose word on where a request comes from is taken.
+    pub proxies: Vec<Network>,
 }
 
 /// Lets a request through to the registry if its credentials suffice, and
@@ -33,26 +39,69 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let list = gate.authenticator.list();
     let route = Route::parse(request.method(), request.uri().path()).ok();
     let wanted = route.as_ref().and_then(wanted);
     let source = route.as_ref().and_then(|route| source(route, request.uri()));
     let scopes: Vec<&Scope> = wanted.iter().chain(&source).collect();
-    let identity = match identify(&gate, request.headers()).await {
+    let connection = request.extensions().get::<Connection>().copied();
+    let identity = match identify(&gate, &list, request.headers(), connection.as_ref()).await {
         Found::Identity(identity) => identity,
+        // Who says nothing may do what needs no login; but the version check
+        // is where clients learn how to log in.
+        Found::Nothing if wanted.is_some() && list.is_for_anyone() => Identity::ANYONE,
         Found::Nothing => return gate.challenge(&request, &scopes, None),
         Found::Wrong { token } => {
             return gate.challenge(&request, &scopes, token.then_some("invalid_token"));
         }
+        Found::TooSoon(left) => return too_soon(left),
     };
-    if let Some(wanted) = &wanted
-        && !identity.may(wanted)
-    {
-        return gate.challenge(&request, &scopes, Some("insufficient_scope"));
-    }
-    request.extensions_mut().insert(permissions(route.as_ref(), &identity));
-    let mut response = next.run(request).await;
+    let mut response = match refusal(&list, route.as_ref(), wanted.as_ref(), &identity) {
+        Some(Refusal::Scope) => gate.challenge(&request, &scopes, Some("insufficient_scope")),
+        Some(Refusal::Login) => gate.challenge(&request, &scopes, None),
+        Some(Refusal::Policy(error)) => error.into_response(),
+        None => {
+            request.extensions_mut().insert(permissions(list, route.as_ref(), &identity));
+            next.run(request).await
+        }
+    };
     response.extensions_mut().insert(identity);
     response
+}
+
+/// Why somebody who is known may not do something.
+enum Refusal {
+    /// The token is not good for it.
+    Scope,
+    /// It needs a login.
+    Login,
+    /// The policy doesn't let this user.
+    Policy(RegistryError),
+}
+
+fn refusal(
+    list: &AccessList,
+    route: Option<&Route>,
+    wanted: Option<&Scope>,
+    identity: &Identity,
+) -> Option<Refusal> {
+    let user = identity.user.as_deref();
+    let allowed = match (route, route.map(Route::access)) {
+        (Some(Route::Catalog), _) => list.may_list(user),
+        (_, Some((Some(name), actions))) => list.granted(user, name.as_str()).contains(actions),
+        _ => true,
+    };
+    match (allowed, user, wanted) {
+        (true, _, Some(wanted)) if !identity.may(wanted) => Some(Refusal::Scope),
+        (true, ..) => None,
+        (false, None, _) if identity.access.is_some() => Some(Refusal::Scope),
+        (false, None, _) => Some(Refusal::Login),
+        (false, Some(user), _) => {
+            let what = wanted.map_or_else(String::new, ToString::to_string);
+            let message = format!("the policy does not let {user} do this: {what}");
+            Some(Refusal::Policy(RegistryError::new(ErrorCode::Denied, message)))
+        }
+    }
 }
 
 /// What the credentials of a request say.
@@ -64,13 +113,20 @@ pub(super) enum Found {
         /// A token, or something else.
         token: bool,
     },
+    /// Nobody looked at them: too many wrong ones came before.
+    TooSoon(Duration),
     /// They are right, or nobody asks for any.
     Identity(Identity),
 }
 
 /// Looks at the `Authorization` header.
-pub(super) async fn identify(gate: &Gate, headers: &HeaderMap) -> Found {
-    if gate.authenticator.is_open() {
+pub(super) async fn identify(
+    gate: &Gate,
+    list: &Arc<AccessList>,
+    headers: &HeaderMap,
+    connection: Option<&Connection>,
+) -> Found {
+    if list.is_open() {
         return Found::Identity(Identity::ANYONE);
     }
     let Some(value) = headers.get(AUTHORIZATION) else { return Found::Nothing };
@@ -78,10 +134,23 @@ pub(super) async fn identify(gate: &Gate, headers: &HeaderMap) -> Found {
         return Found::Wrong { token: false };
     };
     let token = matches!(credentials, Credentials::Bearer(_));
-    match gate.authenticator.identify(credentials, now()).await {
-        Some(identity) => Found::Identity(identity),
-        None => Found::Wrong { token },
+    let client = client_address(headers, connection, &gate.proxies);
+    match gate.authenticator.identify(list, credentials, client, now()).await {
+        Ok(identity) => Found::Identity(identity),
+        Err(Refused::Wrong) => Found::Wrong { token },
+        Err(Refused::TooSoon(left)) => Found::TooSoon(left),
     }
+}
+
+/// 429: the client has guessed often enough for a while.
+pub(super) fn too_soon(left: Duration) -> Response {
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    RegistryError::new(
+        ErrorCode::TooManyRequests,
+        "too many wrong passwords for this user came from this client; wait and try again",
+    )
+    .with_header("retry-after", seconds.to_string())
+    .into_response()
 }
 
 /// Seconds since 1970.
@@ -160,10 +229,12 @@ fn source(route: &Route, uri: &Uri) -> Option<Scope> {
 /// name when it asks for a token; and clients that keep a token for each
 /// repository name no source either. There the user's rights hold, not the
 /// token's.
-fn permissions(route: Option<&Route>, identity: &Identity) -> Permissions {
-    if identity.access.is_none() || matches!(route, Some(Route::Catalog | Route::StartUpload(_))) {
-        return Permissions::everything();
-    }
-    let identity = identity.clone();
-    Permissions::new(move |name, actions| identity.may(&scope(name, actions)))
+fn permissions(list: Arc<AccessList>, route: Option<&Route>, identity: &Identity) -> Permissions {
+    let unnamed = matches!(route, Some(Route::Catalog | Route::StartUpload(_)));
+    let Identity { user, access } = identity.clone();
+    let token = Identity { user: None, access: if unnamed { None } else { access } };
+    Permissions::new(move |name, actions| {
+        list.granted(user.as_deref(), name.as_str()).contains(actions)
+            && token.may(&scope(name, actions))
+    })
 }

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::authenticate::{Found, Gate, identify, now};
+use super::authenticate::{Found, Gate, identify, now, too_soon};
 use super::base_url::Connection;
 use super::json::json;
-use crate::registry::auth::{Credentials, Identity, Scope, TOKEN_LIFETIME};
+use crate::registry::auth::{AccessList, Credentials, Identity, Scope, TOKEN_LIFETIME};
 use crate::registry::error::{ErrorCode, RegistryError};
 
 /// `GET /login`: Basic credentials in, a token out, as the distribution token
@@ -26,12 +26,16 @@ pub async fn login(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let list = gate.authenticator.list();
+    let connection = connection.map(|Extension(connection)| connection);
     // A token does not renew itself: that takes the password.
-    let identity = match identify(&gate, &headers).await {
+    let identity = match identify(&gate, &list, &headers, connection.as_ref()).await {
         Found::Identity(identity) if identity.access.is_none() && !is_bearer(&headers) => identity,
-        _ if gate.authenticator.is_open() => Identity::ANYONE,
+        Found::TooSoon(left) => return too_soon(left),
+        // A client without a password gets a token for what needs none.
+        Found::Nothing if list.is_for_anyone() => Identity::ANYONE,
+        _ if list.is_open() => Identity::ANYONE,
         _ => {
-            let connection = connection.map(|Extension(connection)| connection);
             let base = gate.base_url(&headers, &uri, connection.as_ref());
             return RegistryError::new(
                 ErrorCode::Unauthorized,
@@ -42,7 +46,7 @@ pub async fn login(
         }
     };
     let parameters = query.map(|Query(parameters)| parameters).unwrap_or_default();
-    match token(&gate, &identity, &parameters) {
+    match token(&list, &identity, &parameters) {
         Ok(body) => {
             let mut response = json(StatusCode::OK, &body);
             let no_store = axum::http::HeaderValue::from_static("no-store");
@@ -55,20 +59,19 @@ pub async fn login(
 }
 
 fn token(
-    gate: &Gate,
+    list: &AccessList,
     identity: &Identity,
     parameters: &[(String, String)],
 ) -> Result<serde_json::Value, RegistryError> {
     let now = now();
     let mut scopes = parameters.iter().filter(|(name, _)| name == "scope").peekable();
     // A client that asks for nothing in particular gets a token for all that
-    // the user may do, as Trow gives it.
-    let access = scopes
-        .peek()
-        .is_some()
-        .then(|| scopes.flat_map(|(_, text)| Scope::parse_list(text)).collect::<Vec<_>>());
-    let user = identity.user.as_deref().unwrap_or("");
-    let token = gate.authenticator.issue(user, access, now).map_err(RegistryError::internal)?;
+    // the user may do, as Trow gives it. None is good for more than that.
+    let user = identity.user.as_deref();
+    let asked = scopes.peek().is_some();
+    let access =
+        asked.then(|| list.narrow(user, scopes.flat_map(|(_, text)| Scope::parse_list(text))));
+    let token = list.issue(user, access, now).map_err(RegistryError::internal)?;
     let issued = i64::try_from(now)
         .ok()
         .and_then(|now| OffsetDateTime::from_unix_timestamp(now).ok())

@@ -22,6 +22,7 @@ pub mod base_url;
 mod blobs;
 mod body;
 mod call;
+mod client;
 mod condition;
 pub mod cors;
 mod error;

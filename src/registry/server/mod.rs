@@ -36,7 +36,7 @@ pub use signals::stop_signal;
 pub use tls::{TlsSwitch, load as load_tls};
 
 use super::admission::Rules;
-use super::auth::Authenticator;
+use super::auth::{Authenticator, TokenKey};
 use super::http::authenticate::Gate;
 use super::http::base_url::Connection;
 use super::http::cors::Cors;
@@ -63,11 +63,13 @@ struct Prepared {
 
 impl Prepared {
     fn new(settings: &Settings) -> Result<Self, ServerError> {
-        let users = users::load(settings)?;
         let tls = load_tls_of(settings)?;
-        prepare_data_dir(settings)?;
-        warn(settings, users.is_empty());
-        let authenticator = Authenticator::new(users, &settings.data_dir.value)?;
+        let list = users::access_list(settings, || {
+            prepare_data_dir(settings)?;
+            users::token_key(settings)
+        })?;
+        warn(settings, list.is_open());
+        let authenticator = Authenticator::new(list)?;
         Ok(Self { authenticator, tls })
     }
 }
@@ -107,7 +109,11 @@ impl Server {
         store: S,
     ) -> Result<Self, ServerError> {
         let Prepared { authenticator, tls } = prepared;
-        let gate = Gate { authenticator, hostname: settings.hostnames.value.first().cloned() };
+        let gate = Gate {
+            authenticator,
+            hostname: settings.hostnames.value.first().cloned(),
+            proxies: settings.trusted_proxies.value.clone(),
+        };
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
@@ -129,9 +135,12 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub fn check(settings: &Settings) -> Result<(), ServerError> {
-        let users = users::load(settings)?;
         load_tls_of(settings)?;
-        warn(settings, users.is_empty());
+        let list = users::access_list(settings, || match &settings.token_key_file.value {
+            Some(_) => users::token_key(settings),
+            None => Ok(TokenKey::random()?),
+        })?;
+        warn(settings, list.is_open());
         let data_dir = &settings.data_dir.value;
         match data_dir.ancestors().find(|folder| folder.exists()) {
             Some(folder) => fs::probe_writable(folder).map_err(|error| unusable(settings, &error)),

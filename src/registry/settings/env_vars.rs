@@ -24,6 +24,12 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("password", "WARREN_REGISTRY_PASSWORD"),
     // The file of several users.
     ("htpasswd", "WARREN_REGISTRY_HTPASSWD"),
+    // Who may do what where.
+    ("policy", "WARREN_REGISTRY_POLICY"),
+    // The file of the key of tokens.
+    ("token-key-file", "WARREN_REGISTRY_TOKEN_KEY_FILE"),
+    // Proxies that are believed, comma list of addresses and networks.
+    ("trusted-proxies", "WARREN_REGISTRY_TRUSTED_PROXIES"),
     // Trow's YAML file.
     ("config-file", "WARREN_REGISTRY_CONFIG_FILE"),
     // Origins that browsers may call from, comma list.

@@ -54,6 +54,19 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub htpasswd: Option<String>,
 
+    /// TOML file of who may pull, push and delete where; without it every user may do everything
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
+
+    /// File of the key that signs tokens, for several replicas with one key
+    /// [default: auth/token.key in the data folder, made if it is not there]
+    #[arg(long, value_name = "FILE")]
+    pub token_key_file: Option<String>,
+
+    /// Proxies whose X-Forwarded-For is believed; comma list of addresses and networks
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<String>>,
+
     /// Trow's YAML file of proxied registries and image validation
     #[arg(long, value_name = "FILE")]
     pub config_file: Option<String>,

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::network::Network;
 pub use config_file::{
     ByteSize, ConfigFile, ImageValidation, ProxiedRegistry, RegistryProxies, Verdict,
 };
@@ -50,6 +51,12 @@ pub struct Settings {
     pub password: Setting<Option<PasswordSource>>,
     /// The file of further users.
     pub htpasswd: Setting<Option<PathBuf>>,
+    /// The file of who may do what where.
+    pub policy: Setting<Option<PathBuf>>,
+    /// The file of the key of tokens, where it isn't in the data folder.
+    pub token_key_file: Setting<Option<PathBuf>>,
+    /// Proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: Setting<Vec<Network>>,
     /// Trow's YAML file.
     pub config_file: Setting<Option<PathBuf>>,
     /// What stands in it.

@@ -38,6 +38,15 @@ impl Settings {
             row("htpasswd", &self.htpasswd, |path| {
                 json!(path.as_ref().map(|path| path.display().to_string()))
             }),
+            row("policy", &self.policy, |path| {
+                json!(path.as_ref().map(|path| path.display().to_string()))
+            }),
+            row("token-key-file", &self.token_key_file, |path| {
+                json!(path.as_ref().map(|path| path.display().to_string()))
+            }),
+            row("trusted-proxies", &self.trusted_proxies, |networks| {
+                networks.iter().map(ToString::to_string).collect::<Vec<_>>().into()
+            }),
             row("config-file", &self.config_file, |path| {
                 json!(path.as_ref().map(|path| path.display().to_string()))
             }),

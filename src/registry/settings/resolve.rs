@@ -11,6 +11,7 @@ use super::{
     SettingsError, Validation, Variables, bind, env_vars, tls,
 };
 use crate::fs;
+use crate::registry::network::Network;
 
 /// What the spec asks a registry to take at least, and Trow's own limit.
 const MAX_MANIFEST_MIB: u64 = 4;
@@ -54,6 +55,9 @@ impl Settings {
         let manifest = flag("--max-manifest-size", old.max_manifest_size.as_deref());
         let blob = flag("--max-blob-size", old.max_blob_size.as_deref());
 
+        let proxies = flags.trusted_proxies.as_ref().map(|networks| networks.join(","));
+        let proxies = flag("--trusted-proxies", proxies.as_deref());
+
         Ok(Self {
             environment: environment.map(|found| found.map(|found| found.name)),
             bind,
@@ -65,6 +69,15 @@ impl Settings {
             user,
             password,
             htpasswd: optional_path(text("htpasswd", "--htpasswd", &flags.htpasswd)?),
+            policy: optional_path(text("policy", "--policy", &flags.policy)?),
+            token_key_file: optional_path(text(
+                "token-key-file",
+                "--token-key-file",
+                &flags.token_key_file,
+            )?),
+            trusted_proxies: layers
+                .parsed("trusted-proxies", proxies, networks)?
+                .unwrap_or(Setting::built_in(Vec::new())),
             proxied: proxied(flags, config.as_ref(), &config_file),
             validation: validation(flags),
             config_file,
@@ -195,6 +208,10 @@ fn hostnames(text: &str) -> Result<Vec<String>, String> {
         Some(name) => Err(format!("{name:?} is no host name")),
         None => Ok(names),
     }
+}
+
+fn networks(text: &str) -> Result<Vec<Network>, String> {
+    list(text).iter().map(|item| item.parse()).collect()
 }
 
 fn optional_path(text: Option<Setting<String>>) -> Setting<Option<PathBuf>> {
