@@ -7,6 +7,7 @@ pub mod error;
 pub mod http;
 pub mod manifest;
 pub mod media;
+pub mod metrics;
 pub mod name;
 pub mod network;
 pub mod reference;

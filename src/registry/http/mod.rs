@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use tracing::Instrument as _;
 
 use self::answer::Answer;
 use self::call::Call;
@@ -84,7 +85,9 @@ async fn operate<S: Store>(
     if reads {
         read(call, route).await
     } else {
-        tokio::spawn(write(call, route, body)).await.map_err(RegistryError::internal)?
+        tokio::spawn(write(call, route, body).in_current_span())
+            .await
+            .map_err(RegistryError::internal)?
     }
 }
 

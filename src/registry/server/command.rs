@@ -3,11 +3,14 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Server, ServerError, logging, stop_signal};
+use super::{Server, ServerError, descriptors, logging, stop_signal};
 use crate::registry::settings::{Flags, Settings, Variables};
 
 /// The exit code for wrong arguments and settings, as clap has it.
 const USAGE: u8 = 2;
+
+/// Threads for calls that may block: files, syncs, password hashes.
+const BLOCKING_THREADS: usize = 64;
 
 /// The whole command `warren-registry`: arguments in, exit code out.
 pub fn run<I>(arguments: I) -> ExitCode
@@ -41,8 +44,12 @@ fn obey(flags: &Flags) -> Result<(), ServerError> {
         Server::check(&settings)?;
         return say("the settings are valid; nothing was started (--dry-run)\n");
     }
+    descriptors::raise(settings.max_connections.value);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Each of them costs memory, and a disk has no use for more. No work
+        // in one waits for work in another.
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|source| ServerError::System { step: "start the runtime", source })?;
     let served = runtime.block_on(serve(settings));

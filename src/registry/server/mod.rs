@@ -3,19 +3,29 @@
 //! command line.
 
 mod app;
+mod audit;
 mod command;
 mod connection;
+mod descriptors;
 mod drain;
 mod error;
+mod exchange;
+mod limits;
 mod listen;
 mod logging;
-mod request_log;
+mod observe;
+mod operation;
+mod otlp;
+mod request_id;
+mod roster;
 mod sendfile;
 mod signals;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trace;
 mod users;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,13 +37,19 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use app::Around;
 pub use command::run;
 use connection::Serving;
 pub use error::{ServerError, TlsError};
+use limits::Uploads;
+use observe::Observer;
+use otlp::Exporter;
+use request_id::RequestIds;
+use roster::Roster;
 pub use signals::stop_signal;
 pub use tls::{TlsSwitch, load as load_tls};
+use trace::Tracer;
 
 use super::admission::Rules;
 use super::auth::{Authenticator, TokenKey};
@@ -46,12 +62,16 @@ use super::store::{FsStore, Store};
 use super::swap::Swap;
 use crate::fs;
 
+/// How long a connection waits for an idle one to go, before it looks again.
+const EVICT_AGAIN: Duration = Duration::from_millis(100);
+
 /// A server that listens already and serves when it [runs](Server::run).
 pub struct Server {
     listeners: Vec<TcpListener>,
     serving: Serving,
     /// Runs beside the connections for as long as the server does.
     housekeeping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    tracer: Option<Arc<Tracer>>,
     settings: Settings,
 }
 
@@ -121,12 +141,29 @@ impl Server {
         registry.admission.replace(Rules::of(&settings));
         registry.hostnames.clone_from(&settings.hostnames.value);
         let registry = Arc::new(registry);
+        let (gate, metrics) = (Arc::new(gate), registry.metrics.clone());
+        let operating = &settings.operating;
+        let tracer = match &operating.otlp_endpoint.value {
+            None => None,
+            Some(endpoint) => Some(Tracer::new(Exporter::start(endpoint, metrics.traces.clone())?)),
+        };
+        let tracer = tracer.map(Arc::new);
+        let around = Around {
+            observer: Arc::new(Observer {
+                metrics: metrics.clone(),
+                ids: RequestIds::new(),
+                gate: Arc::clone(&gate),
+                tracer: tracer.clone(),
+            }),
+            uploads: Arc::new(Uploads::new(operating.max_uploads.value, metrics.clone())),
+            metrics: operating.metrics.value,
+        };
         let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
-        let app = app::app(Arc::clone(&registry), Arc::new(gate), origins);
+        let app = app::app(Arc::clone(&registry), gate, origins, around);
         let listeners = listen::listen(&settings.bind).await?;
-        let serving = Serving { app, tls, stopping: CancellationToken::new() };
+        let serving = Serving::new(app, tls, &settings, metrics);
         let housekeeping = Box::pin(async move { registry.sweep_uploads().await });
-        Ok(Self { listeners, serving, housekeeping, settings })
+        Ok(Self { listeners, serving, housekeeping, tracer, settings })
     }
 
     /// Checks what [`Server::bind`] would use without making or listening to
@@ -165,7 +202,7 @@ impl Server {
     /// connections close, and requests in flight get the settings' stop
     /// timeout to finish.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listeners, serving, housekeeping, settings } = self;
+        let Self { listeners, serving, housekeeping, tracer, settings } = self;
         let scheme = if serving.tls.is_some() { "https" } else { "http" };
         let serving = Arc::new(serving);
         let graceful = GracefulShutdown::new();
@@ -178,8 +215,11 @@ impl Server {
                 tracing::info!(%address, scheme, "listening");
             }
             let tls = serving.tls.is_some();
-            background.spawn(accept(listener, tls, Arc::clone(&permits), sender.clone()));
+            let (permits, roster) = (Arc::clone(&permits), Arc::clone(&serving.roster));
+            background.spawn(accept(listener, tls, permits, roster, sender.clone()));
         }
+        let roster = Arc::clone(&serving.roster);
+        background.spawn(async move { roster.watch().await });
         background.spawn(housekeeping);
         drop(sender);
 
@@ -210,16 +250,21 @@ impl Server {
             tracing::warn!(connections = connections.len(), "cut off what did not finish in time");
         }
         connections.shutdown().await;
+        if let Some(tracer) = tracer {
+            tracer.flush().await;
+        }
         tracing::info!("stopped");
     }
 }
 
-/// Takes connections from one listener for ever. One that no permit is free
-/// for waits, and with it those behind it, in the system's queue.
+/// Takes connections from one listener for ever. Where no permit is free the
+/// connection that has been idle longest ends. Where all are busy the new one
+/// waits, and with it those behind it, in the system's queue.
 async fn accept(
     listener: TcpListener,
     tls: bool,
     permits: Arc<Semaphore>,
+    roster: Arc<Roster>,
     accepted: mpsc::Sender<Accepted>,
 ) {
     loop {
@@ -235,11 +280,26 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Some(permit) = permit(&permits, &roster).await else { return };
         let Ok(local) = stream.local_addr() else { continue };
         let connection = Connection { tls, local, peer };
         if accepted.send(Accepted { stream, connection, permit }).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Waits for a permit, and makes room for it where that is possible.
+async fn permit(permits: &Arc<Semaphore>, roster: &Roster) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        return Some(permit);
+    }
+    loop {
+        roster.evict();
+        let free = Arc::clone(permits).acquire_owned();
+        // Those that are busy now may be idle by then.
+        if let Ok(permit) = tokio::time::timeout(EVICT_AGAIN, free).await {
+            return permit.ok();
         }
     }
 }

@@ -48,6 +48,18 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("stop-timeout", "WARREN_REGISTRY_STOP_TIMEOUT"),
     // Whether manifests may lack their blobs: `true` or `false`.
     ("allow-sparse-manifests", "WARREN_REGISTRY_ALLOW_SPARSE_MANIFESTS"),
+    // Largest head of a request, in KiB.
+    ("max-head-size", "WARREN_REGISTRY_MAX_HEAD_SIZE"),
+    // Seconds for a TLS handshake and for the head of a request.
+    ("head-timeout", "WARREN_REGISTRY_HEAD_TIMEOUT"),
+    // Seconds that a connection may do nothing.
+    ("idle-timeout", "WARREN_REGISTRY_IDLE_TIMEOUT"),
+    // Requests that bring a blob or a manifest at the same time.
+    ("max-uploads", "WARREN_REGISTRY_MAX_UPLOADS"),
+    // Who may read `/metrics`: `open`, `login` or `off`.
+    ("metrics", "WARREN_REGISTRY_METRICS"),
+    // The collector of traces.
+    ("otlp-endpoint", "WARREN_REGISTRY_OTLP_ENDPOINT"),
 ];
 
 /// The variable of a setting.

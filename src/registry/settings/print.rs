@@ -67,6 +67,12 @@ impl Settings {
             row("max-connections", &self.max_connections, |count| json!(count)),
             row("stop-timeout", &self.stop_timeout, |timeout| json!(timeout.as_secs())),
             row("allow-sparse-manifests", &self.allow_sparse_manifests, |allowed| json!(allowed)),
+            row("max-head-size", &self.operating.max_head_size, |bytes| json!(bytes)),
+            row("head-timeout", &self.operating.head_timeout, |time| json!(time.as_secs())),
+            row("idle-timeout", &self.operating.idle_timeout, |time| json!(time.as_secs())),
+            row("max-uploads", &self.operating.max_uploads, |count| json!(count)),
+            row("metrics", &self.operating.metrics, |access| json!(access.name())),
+            row("otlp-endpoint", &self.operating.otlp_endpoint, |url| json!(url)),
         ]
     }
 }
