@@ -16,3 +16,4 @@ pub mod service;
 pub mod settings;
 pub mod store;
 pub mod swap;
+pub mod upkeep;

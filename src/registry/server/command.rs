@@ -3,6 +3,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser as _;
+
+use super::upkeep_command::UpkeepCommand;
 use super::{Server, ServerError, descriptors, logging, stop_signal};
 use crate::registry::settings::{Flags, Settings, Variables};
 
@@ -17,6 +20,10 @@ pub fn run<I>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = OsString>,
 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if UpkeepCommand::is_meant(arguments.get(1)) {
+        return run_upkeep(arguments);
+    }
     let flags = match Flags::parse_line(arguments) {
         Ok(flags) => flags,
         Err(error) => {
@@ -27,6 +34,25 @@ where
     };
     match obey(&flags) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if error.is_usage() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Runs a command beside the server; the exit code is 1 where it found damage.
+fn run_upkeep(arguments: Vec<OsString>) -> ExitCode {
+    let command = match UpkeepCommand::try_parse_from(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match command.run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             if error.is_usage() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }

@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod command;
 mod connection;
+mod control;
 mod descriptors;
 mod drain;
 mod error;
@@ -24,6 +25,7 @@ mod signals;
 mod tests;
 mod tls;
 mod trace;
+mod upkeep_command;
 mod users;
 mod watched;
 
@@ -57,9 +59,10 @@ use super::http::authenticate::Gate;
 use super::http::base_url::Connection;
 use super::http::cors::Cors;
 use super::service::Registry;
-use super::settings::{Settings, Tls};
-use super::store::{FsStore, Store};
+use super::settings::{Settings, Tls, Upkeep};
+use super::store::{CollectPolicy, FsOptions, FsStore, Store};
 use super::swap::Swap;
+use super::upkeep::Schedule;
 use crate::fs;
 
 /// How long a connection waits for an idle one to go, before it looks again.
@@ -110,7 +113,9 @@ impl Server {
     /// comes from, and the way out.
     pub async fn bind(settings: Settings) -> Result<Self, ServerError> {
         let prepared = Prepared::new(&settings)?;
-        let store = FsStore::open(&settings.data_dir.value)?;
+        let lease = settings.upkeep.gc_lease.value;
+        let options = FsOptions { lease, ..FsOptions::default() };
+        let store = FsStore::open_with(&settings.data_dir.value, options)?;
         Self::assemble(settings, prepared, store).await
     }
 
@@ -162,7 +167,14 @@ impl Server {
         let app = app::app(Arc::clone(&registry), gate, origins, around);
         let listeners = listen::listen(&settings.bind).await?;
         let serving = Serving::new(app, tls, &settings, metrics);
-        let housekeeping = Box::pin(async move { registry.sweep_uploads().await });
+        let schedule = schedule(&settings.upkeep);
+        let data_dir = settings.data_dir.value.clone();
+        let housekeeping = Box::pin(async move {
+            tokio::join!(
+                registry.keep_up(schedule),
+                control::serve(Arc::clone(&registry), data_dir)
+            );
+        });
         Ok(Self { listeners, serving, housekeeping, tracer, settings })
     }
 
@@ -307,6 +319,15 @@ async fn permit(permits: &Arc<Semaphore>, roster: &Roster) -> Option<OwnedSemaph
 fn is_client_s(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn schedule(upkeep: &Upkeep) -> Schedule {
+    Schedule {
+        collect: upkeep.gc_interval.value,
+        policy: CollectPolicy { untagged: upkeep.gc_untagged.value, ..CollectPolicy::default() },
+        scrub: upkeep.scrub_interval.value,
+        scrub_rate: Some(upkeep.scrub_rate.value),
+    }
 }
 
 fn load_tls_of(settings: &Settings) -> Result<Option<TlsSwitch>, ServerError> {

@@ -60,6 +60,16 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("metrics", "WARREN_REGISTRY_METRICS"),
     // The collector of traces.
     ("otlp-endpoint", "WARREN_REGISTRY_OTLP_ENDPOINT"),
+    // Time between two collections.
+    ("gc-interval", "WARREN_REGISTRY_GC_INTERVAL"),
+    // How long what was touched is kept from collection.
+    ("gc-lease", "WARREN_REGISTRY_GC_LEASE"),
+    // Age at which untagged manifests are collected.
+    ("gc-untagged", "WARREN_REGISTRY_GC_UNTAGGED"),
+    // Time between two scrubs.
+    ("scrub-interval", "WARREN_REGISTRY_SCRUB_INTERVAL"),
+    // MiB that a scrub reads in a second.
+    ("scrub-rate", "WARREN_REGISTRY_SCRUB_RATE"),
 ];
 
 /// The variable of a setting.

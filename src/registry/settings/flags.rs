@@ -2,6 +2,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use super::UpkeepFlags;
+
 /// The arguments as typed. Nothing is resolved here: values are text, and
 /// what is not given is absent. The flags of both generations of Trow are
 /// accepted, so that a manifest changes its image and nothing else.
@@ -143,6 +145,10 @@ pub struct Flags {
     /// Print the version
     #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version)]
     version: Option<bool>,
+
+    /// What is done for the store without being asked.
+    #[command(flatten)]
+    pub upkeep: UpkeepFlags,
 
     /// The flags that only Trow before 0.6 had.
     #[command(flatten)]

@@ -13,6 +13,7 @@ mod origin;
 mod print;
 mod resolve;
 mod tls;
+mod upkeep;
 mod values;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use layers::Variables;
 pub use operating::Operating;
 pub use origin::{Origin, Setting};
 pub use tls::Tls;
+pub use upkeep::{Upkeep, UpkeepFlags};
 pub use values::{LogFormat, MetricsAccess, PasswordSource, Validation, web_origin};
 
 /// The settings of one server. The file-backed ones (passwords, certificates)
@@ -85,6 +87,8 @@ pub struct Settings {
     pub allow_sparse_manifests: Setting<bool>,
     /// What is too much, and how the server is watched.
     pub operating: Operating,
+    /// What is done for the store without being asked.
+    pub upkeep: Upkeep,
     /// What was accepted and has a flaw worth a line in the log.
     pub warnings: Vec<String>,
 }

@@ -8,7 +8,7 @@ use super::layers::{Layers, flag};
 use super::values::{list, web_origin};
 use super::{
     ConfigFile, EnvironmentDefaults, LogFormat, Operating, Origin, PasswordSource, Setting,
-    Settings, SettingsError, Validation, Variables, bind, env_vars, tls,
+    Settings, SettingsError, Validation, Variables, bind, env_vars, tls, upkeep,
 };
 use crate::fs;
 use crate::registry::network::Network;
@@ -105,6 +105,7 @@ impl Settings {
                 .parsed("allow-sparse-manifests", sparse, yes_or_no)?
                 .unwrap_or(Setting::built_in(false)),
             operating: Operating::resolve(flags, &layers)?,
+            upkeep: upkeep::resolve(flags, &layers)?,
             warnings,
         })
     }
