@@ -50,8 +50,13 @@ async fn names_at_their_limits() {
     client.get(&longer).await.expect_error(400, "NAME_INVALID");
     let component = "c".repeat(255);
     client.push_image(&component, "x", "layer").await;
+    let deepest = format!("{}a", "a/".repeat(127));
+    client.push_image(&deepest, "x", "layer").await;
     assert_eq!(
         client.get("/v2/_catalog").await.json()["repositories"],
-        json!([longest, component])
+        json!([deepest, longest, component])
     );
+    let tag = "t".repeat(129);
+    let line = format!("/v2/{longest}/manifests/{tag}");
+    client.get(&line).await.expect_error(400, "TAG_INVALID");
 }
