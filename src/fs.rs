@@ -107,9 +107,18 @@ pub fn names(path: &Path) -> Result<impl Iterator<Item = Result<String, FsError>
 /// # Errors
 /// Whatever the system answers but "not found", with the path.
 pub fn remove_if_there(path: &Path) -> Result<(), FsError> {
+    remove_file(path).map(drop)
+}
+
+/// Removes a file; `false` where there was none.
+///
+/// # Errors
+/// Whatever the system answers but "not found", with the path.
+pub fn remove_file(path: &Path) -> Result<bool, FsError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).at("remove", path),
     }
 }
 
@@ -147,6 +156,15 @@ pub enum Access {
     Everyone,
     /// Mode 0600: keys and passwords.
     Owner,
+}
+
+/// Lets nobody but the owner open something that is there: mode 0600.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn restrict_to_owner(path: &Path) -> Result<(), FsError> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(path, mode).at("set the mode of", path)
 }
 
 /// Writes a file so that a reader or a crash sees the old content or the new,

@@ -5,6 +5,7 @@ pub mod client;
 pub mod delivery;
 pub mod digest;
 pub mod fs;
+pub mod image;
 pub mod pipeline;
 pub mod registry;
 pub mod trust;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, deploy, diff, render, secret, up, upstream};
+use super::{check, deploy, diff, image, render, secret, up, upstream};
 
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Make the Secrets that an environment's objects refer to.
     Secret(secret::Args),
+    /// Make an OCI image of the registry.
+    Image(image::Args),
     /// The pinned upstream: what it is, whether it still is, and moving the pin.
     Upstream(upstream::Args),
 }

@@ -8,6 +8,7 @@ pub mod context;
 pub mod deploy;
 pub mod diff;
 pub mod error;
+pub mod image;
 pub mod printer;
 pub mod render;
 pub mod secret;
@@ -51,6 +52,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Deploy(args) => deploy::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Secret(args) => secret::run(args, context),
+        Command::Image(args) => image::run(args, context),
         Command::Upstream(args) => upstream::run(args, context),
     }
 }

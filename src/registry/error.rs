@@ -48,7 +48,11 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code as it stands in the error body.
+    /// The code as it stands in the error body. To a client's mistake the
+    /// specification allows only the codes of its own list, and [`TAG_INVALID`]
+    /// of old: what is told apart here beyond that shares one of those.
+    ///
+    /// [`TAG_INVALID`]: Self::TagInvalid
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -61,13 +65,11 @@ impl ErrorCode {
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::RangeInvalid => "RANGE_INVALID",
-            Self::SizeInvalid => "SIZE_INVALID",
+            Self::RangeInvalid | Self::SizeInvalid => "SIZE_INVALID",
             Self::TagInvalid => "TAG_INVALID",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Denied => "DENIED",
-            Self::Unsupported => "UNSUPPORTED",
+            Self::PaginationNumberInvalid | Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
@@ -218,6 +220,32 @@ mod tests {
         assert_eq!(error.status(), 500);
         assert!(!error.body().to_string().contains("/data"));
         assert!(error.source().unwrap().to_string().contains("/data/secret"));
+    }
+
+    #[test]
+    fn a_client_s_mistake_has_a_code_of_the_specification() {
+        use ErrorCode as Code;
+        let listed = [
+            Code::BlobUnknown,
+            Code::BlobUploadInvalid,
+            Code::BlobUploadUnknown,
+            Code::DigestInvalid,
+            Code::ManifestBlobUnknown,
+            Code::ManifestInvalid,
+            Code::ManifestUnknown,
+            Code::NameInvalid,
+            Code::NameUnknown,
+            Code::SizeInvalid,
+            Code::Unauthorized,
+            Code::Denied,
+            Code::Unsupported,
+            Code::TooManyRequests,
+        ];
+        for code in [Code::RangeInvalid, Code::PaginationNumberInvalid] {
+            assert!(listed.iter().any(|listed| listed.name() == code.name()), "{code:?}");
+        }
+        assert!(listed.iter().all(|code| code.status() < 500));
+        assert_eq!([Code::Unavailable, Code::Unknown].map(Code::status), [503, 500]);
     }
 
     #[test]

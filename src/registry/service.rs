@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::admission::Rules;
+use super::metrics::{Job, Metrics, Outcome, Treatment};
 use super::store::Store;
 use super::swap::Swap;
 
@@ -48,12 +49,20 @@ pub struct Registry<S> {
     pub admission: Swap<Rules>,
     /// The registry's own names, as clients write them.
     pub hostnames: Vec<String>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl<S: Store> Registry<S> {
     /// A registry over this store with the default limits.
     pub fn new(store: S) -> Self {
-        Self { store, limits: Limits::default(), admission: Swap::default(), hostnames: Vec::new() }
+        Self {
+            store,
+            limits: Limits::default(),
+            admission: Swap::default(),
+            hostnames: Vec::new(),
+            metrics: Metrics::default(),
+        }
     }
 
     /// Sweeps out expired uploads now and then, for ever: to be spawned by the
@@ -61,9 +70,15 @@ impl<S: Store> Registry<S> {
     pub async fn sweep_uploads(&self) {
         let every = (self.limits.upload_expiry / 24).max(Duration::from_secs(1));
         loop {
+            let mut run = self.metrics.jobs.begin(Job::Sweep);
             match self.store.upload_sweep(self.limits.upload_expiry).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "swept out expired uploads"),
+                Ok(count) => {
+                    if count > 0 {
+                        tracing::info!(count, "swept out expired uploads");
+                    }
+                    run.count(Treatment::Removed, count as u64, 0);
+                    run.end(Outcome::Ok);
+                }
                 Err(error) => tracing::warn!(%error, "cannot sweep out expired uploads"),
             }
             tokio::time::sleep(every).await;

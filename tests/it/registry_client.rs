@@ -131,6 +131,8 @@ impl Client {
         }
         let mut found = Vec::new();
         walk(self.root.path(), self.root.path(), &mut found);
+        // What a store holds for as long as it is open.
+        found.retain(|path| path != "collecting" && !path.starts_with("processes/"));
         found
     }
 }

@@ -18,7 +18,7 @@ use warren::digest::{Algorithm, Digest};
 use warren::registry::media;
 use warren::registry::service::Registry;
 use warren::registry::store::fs::{Faults, Step};
-use warren::registry::store::{FsStore, Store as _, UploadWriter as _};
+use warren::registry::store::{FsOptions, FsStore, Store as _, UploadWriter as _};
 
 use crate::registry_client::Client;
 
@@ -60,7 +60,9 @@ fn scripted() -> (Client, Arc<Script>) {
     let root = tempfile::tempdir().unwrap();
     let script = Arc::new(Script::default());
     let faults: Arc<dyn Faults> = script.clone();
-    let store = FsStore::open_with(root.path(), Some(faults)).unwrap();
+    let store =
+        FsStore::open_with(root.path(), FsOptions { faults: Some(faults), ..FsOptions::default() })
+            .unwrap();
     (Client::with(root, Registry::new(store)), script)
 }
 
@@ -300,7 +302,7 @@ async fn no_path_leads_elsewhere() {
         let reply = client.put_manifest("a", reference, "a/b", "x").await;
         reply.expect(400);
     }
-    client.get("/v2/f/x/manifests/latest").await.expect_error(501, "UNSUPPORTED");
+    client.get("/v2/f/x/manifests/latest").await.expect_error(404, "MANIFEST_UNKNOWN");
     assert!(!outside.exists());
     assert_eq!(client.files().len(), 3, "{:?}", client.files());
 }

@@ -28,7 +28,7 @@ async fn lists_come_in_pages() {
     assert!(!none.headers.contains_key("link"));
     for n in ["-1", "x", ""] {
         let reply = client.get(&format!("/v2/a/tags/list?n={n}")).await;
-        reply.expect_error(400, "PAGINATION_NUMBER_INVALID");
+        reply.expect_error(400, "UNSUPPORTED");
     }
 
     let page = client.get("/v2/_catalog?n=2").await;
@@ -50,8 +50,13 @@ async fn names_at_their_limits() {
     client.get(&longer).await.expect_error(400, "NAME_INVALID");
     let component = "c".repeat(255);
     client.push_image(&component, "x", "layer").await;
+    let deepest = format!("{}a", "a/".repeat(127));
+    client.push_image(&deepest, "x", "layer").await;
     assert_eq!(
         client.get("/v2/_catalog").await.json()["repositories"],
-        json!([longest, component])
+        json!([deepest, longest, component])
     );
+    let tag = "t".repeat(129);
+    let line = format!("/v2/{longest}/manifests/{tag}");
+    client.get(&line).await.expect_error(400, "TAG_INVALID");
 }

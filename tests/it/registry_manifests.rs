@@ -273,3 +273,29 @@ async fn a_manifest_that_the_client_has_is_not_sent_again() {
     let line = "GET /v2/a/manifests/other";
     client.send(line, &["if-none-match: *"], Body::empty()).await.expect(404);
 }
+
+#[tokio::test]
+async fn parameters_of_a_media_type_do_not_count() {
+    let client = Client::new();
+    let text = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": []});
+    let kind = format!("{}; charset=utf-8", media::OCI_INDEX);
+    client.put_manifest("a", "x", &kind, &text.to_string()).await.expect(201);
+    let reply = client.get("/v2/a/manifests/x").await;
+    assert_eq!(reply.header("content-type"), media::OCI_INDEX);
+    assert_eq!(reply.body, text.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn a_push_by_digest_names_up_to_many_tags() {
+    let client = Client::new();
+    let text = r#"{"schemaVersion": 2, "manifests": []}"#;
+    let tags: Vec<String> = (0..50).map(|count| format!("tag-{count}")).collect();
+    let to = format!("{}?tag={}", Digest::sha256(text.as_bytes()), tags.join("&tag="));
+    let reply = client.put_manifest("a", &to, media::OCI_INDEX, text).await;
+    reply.expect(201);
+    let told: Vec<_> = reply.headers.get_all("oci-tag").iter().collect();
+    assert_eq!(told, tags.iter().map(String::as_str).collect::<Vec<_>>());
+    let listed = client.get("/v2/a/tags/list?n=100").await;
+    assert_eq!(listed.json()["tags"].as_array().unwrap().len(), 50);
+    assert!(!listed.headers.contains_key("link"));
+}

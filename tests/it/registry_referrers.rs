@@ -6,7 +6,7 @@ use warren::digest::Digest;
 use warren::registry::media;
 use warren::registry::name::RepositoryName;
 use warren::registry::service::Registry;
-use warren::registry::store::{FsStore, Store as _, StoredManifest};
+use warren::registry::store::{FsStore, Required, Store as _, StoredManifest};
 
 use crate::registry_client::{Client, Reply, image};
 
@@ -141,7 +141,7 @@ async fn before_the_list(subject: &Digest, count: usize) -> (Client, Vec<String>
             media_type: media::OCI_INDEX.to_owned(),
             bytes: text.into(),
         };
-        store.manifest_put(&name, &manifest, None).await.unwrap();
+        store.manifest_put(&name, &manifest, None, &Required::default()).await.unwrap();
         old.push(digest.to_string());
     }
     (Client::with(root, Registry::new(store)), old)

@@ -1,6 +1,7 @@
 //! One suite for every store. A store is opened again half way where it can
 //! be, as after a restart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use warren::registry::manifest::Descriptor;
 use warren::registry::name::RepositoryName;
 use warren::registry::reference::Tag;
 use warren::registry::store::{
-    Expected, FsStore, MemoryStore, Page, Referral, ReferrersPage, Store, StoreError,
-    StoredManifest, UploadWriter as _,
+    CollectPolicy, Collected, Expected, FsOptions, FsStore, MemoryStore, Page, Referral,
+    ReferrersPage, Required, Store, StoreError, StoredManifest, UploadWriter as _,
 };
 
 /// Something that stores are made by.
@@ -24,7 +25,8 @@ trait Stores {
 impl Stores for tempfile::TempDir {
     type Store = FsStore;
     fn open(&self) -> FsStore {
-        FsStore::open(self.path()).unwrap()
+        let options = FsOptions { lease: Duration::ZERO, ..FsOptions::default() };
+        FsStore::open_with(self.path(), options).unwrap()
     }
 }
 
@@ -42,7 +44,7 @@ macro_rules! suite {
             $(#[tokio::test] async fn $test() { super::$test(tempfile::tempdir().unwrap()).await; })*
         }
         mod memory {
-            $(#[tokio::test] async fn $test() { super::$test(super::MemoryStore::new()).await; })*
+            $(#[tokio::test] async fn $test() { super::$test(super::MemoryStore::with_lease(std::time::Duration::ZERO)).await; })*
         }
     };
 }
@@ -65,6 +67,10 @@ suite! {
     repositories_are_listed_in_byte_order
     pages_begin_anywhere
     sha512_is_as_good
+    a_manifest_without_its_blobs_is_refused
+    what_no_manifest_mentions_is_collected
+    untagged_manifests_are_collected_by_policy
+    a_watch_ends_a_collection
 }
 
 fn name(text: &str) -> RepositoryName {
@@ -98,8 +104,18 @@ async fn put(store: &impl Store, repository: &RepositoryName, text: &str) -> Dig
         media_type: "application/vnd.example+json".to_owned(),
         bytes: Bytes::copy_from_slice(text.as_bytes()),
     };
-    store.manifest_put(repository, &manifest, None).await.unwrap();
+    store.manifest_put(repository, &manifest, None, &Required::default()).await.unwrap();
     manifest.digest
+}
+
+/// Everything that was touched before this is old: files have times that lag
+/// behind by some milliseconds.
+async fn age() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn collect(store: &impl Store, policy: CollectPolicy) -> Collected {
+    store.collect(&policy, Arc::new(|_| true)).await.unwrap()
 }
 
 async fn a_blob_is_kept_where_it_was_pushed(stores: impl Stores) {
@@ -252,7 +268,10 @@ async fn deleting_a_manifest_takes_its_tags_and_its_referral(stores: impl Stores
     };
     let referral = Referral { subject: subject.clone(), descriptor: descriptor.clone() };
     for repository in [&here, &there] {
-        store.manifest_put(repository, &manifest, Some(&referral)).await.unwrap();
+        store
+            .manifest_put(repository, &manifest, Some(&referral), &Required::default())
+            .await
+            .unwrap();
         for text in ["one", "two"] {
             let digest = &manifest.digest;
             store.tag_set(repository, &tag(text), digest, &Expected::Anything).await.unwrap();
@@ -438,7 +457,7 @@ async fn referrers_come_in_pages(stores: impl Stores) {
             annotations: None,
         };
         let referral = Referral { subject: subject.clone(), descriptor: descriptor.clone() };
-        store.manifest_put(&here, &manifest, Some(&referral)).await.unwrap();
+        store.manifest_put(&here, &manifest, Some(&referral), &Required::default()).await.unwrap();
         expected.push(descriptor);
     }
     expected.sort_by(|one, other| one.digest.cmp(&other.digest));
@@ -515,4 +534,96 @@ async fn pages_begin_anywhere(stores: impl Stores) {
         let entries: Vec<_> = listed.entries.iter().map(AsRef::as_ref).collect();
         assert_eq!(entries.join(" "), expected);
     }
+}
+
+async fn a_manifest_without_its_blobs_is_refused(stores: impl Stores) {
+    let (store, here) = (stores.open(), name("here"));
+    let blob = push(&store, &here, b"layer").await;
+    let child = put(&store, &here, "{}").await;
+    let text = "an image";
+    let manifest = StoredManifest {
+        digest: Digest::sha256(text.as_bytes()),
+        media_type: "application/vnd.example+json".to_owned(),
+        bytes: text.into(),
+    };
+    let absent = Digest::sha256(b"absent");
+    for (blobs, manifests, what) in [
+        (vec![blob.clone(), absent.clone()], vec![], "blob"),
+        (vec![], vec![child.clone(), absent.clone()], "manifest"),
+    ] {
+        let required = Required { blobs, manifests };
+        let error = store.manifest_put(&here, &manifest, None, &required).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Missing { what: found, digest } if *found == what && *digest == absent),
+            "{error}"
+        );
+        assert_eq!(store.manifest_get(&here, &manifest.digest).await.unwrap(), None);
+    }
+    let required = Required { blobs: vec![blob], manifests: vec![child] };
+    store.manifest_put(&here, &manifest, None, &required).await.unwrap();
+}
+
+async fn what_no_manifest_mentions_is_collected(stores: impl Stores) {
+    let (store, here, there) = (stores.open(), name("here"), name("here/there"));
+    let (used, unused, shared) = (
+        push(&store, &here, b"used").await,
+        push(&store, &here, b"unused").await,
+        push(&store, &here, b"shared").await,
+    );
+    assert!(store.blob_mount(&here, &there, &shared).await.unwrap());
+    let manifest = put(&store, &here, &format!("mentions {used}")).await;
+    put(&store, &there, &format!("mentions {shared}")).await;
+    age().await;
+    let dry = collect(&store, CollectPolicy { dry_run: true, ..CollectPolicy::default() }).await;
+    assert_eq!(pull(&store, &here, &unused).await.unwrap(), b"unused", "a dry run takes nothing");
+    age().await;
+    let done = collect(&store, CollectPolicy::default()).await;
+    assert_eq!((dry.links, dry.bytes, dry.removed), (done.links, done.bytes, done.removed));
+    assert_eq!((done.repositories, done.links, done.manifests, done.skipped), (2, 2, 0, 0));
+    assert_eq!(pull(&store, &here, &unused).await, None);
+    assert_eq!(pull(&store, &here, &shared).await, None);
+    assert_eq!(pull(&store, &there, &shared).await.unwrap(), b"shared");
+    assert_eq!(pull(&store, &here, &used).await.unwrap(), b"used");
+    assert!(store.manifest_get(&here, &manifest).await.unwrap().is_some());
+    let again = push(&store, &here, b"unused").await;
+    assert_eq!(pull(&store, &here, &again).await.unwrap(), b"unused");
+}
+
+async fn untagged_manifests_are_collected_by_policy(stores: impl Stores) {
+    let (store, here) = (stores.open(), name("here"));
+    let layer = push(&store, &here, b"layer").await;
+    let image = put(&store, &here, &format!("an image of {layer}")).await;
+    let index = put(&store, &here, &format!("an index of {image}")).await;
+    let old = put(&store, &here, "an old image").await;
+    store.tag_set(&here, &tag("latest"), &old, &Expected::Anything).await.unwrap();
+    store.tag_set(&here, &tag("latest"), &index, &Expected::Anything).await.unwrap();
+    age().await;
+    assert_eq!(collect(&store, CollectPolicy::default()).await.manifests, 0, "kept unless said");
+    let hour =
+        CollectPolicy { untagged: Some(Duration::from_hours(1)), ..CollectPolicy::default() };
+    assert_eq!(collect(&store, hour).await.manifests, 0, "not old enough");
+    let now = CollectPolicy { untagged: Some(Duration::ZERO), ..CollectPolicy::default() };
+    assert_eq!(collect(&store, now).await.manifests, 1);
+    assert_eq!(store.manifest_get(&here, &old).await.unwrap(), None);
+    for digest in [&image, &index] {
+        assert!(store.manifest_get(&here, digest).await.unwrap().is_some());
+    }
+    assert_eq!(pull(&store, &here, &layer).await.unwrap(), b"layer");
+    assert!(store.tag_delete(&here, &tag("latest")).await.unwrap());
+    age().await;
+    let done = collect(&store, now).await;
+    assert_eq!((done.manifests, done.links), (2, 1), "with the tag all of it goes");
+    assert_eq!(pull(&store, &here, &layer).await, None);
+}
+
+async fn a_watch_ends_a_collection(stores: impl Stores) {
+    let store = stores.open();
+    for text in ["a", "b", "c"] {
+        push(&store, &name(text), b"unused").await;
+    }
+    age().await;
+    let watch = |done: &Collected| done.repositories < 2;
+    let done = store.collect(&CollectPolicy::default(), Arc::new(watch)).await.unwrap();
+    assert_eq!((done.repositories, done.removed), (2, 0));
+    assert!(pull(&store, &name("c"), &Digest::sha256(b"unused")).await.is_some());
 }

@@ -125,6 +125,12 @@ impl Authenticator {
         self.list.replace(list);
     }
 
+    /// Whether there is such a user. Not for clients, who could try names.
+    #[must_use]
+    pub fn knows(&self, user: &str) -> bool {
+        self.list().users().contains(user)
+    }
+
     /// The identity behind credentials that came from this client, at a time
     /// in seconds since 1970.
     ///

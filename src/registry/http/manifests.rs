@@ -14,7 +14,7 @@ use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::{Reference, Tag};
-use crate::registry::store::{Referral, Store, StoredManifest};
+use crate::registry::store::{Referral, Required, Store, StoredManifest};
 
 /// How often a tag is asked that moves on each time.
 const TAG_LOOKS: usize = 8;
@@ -84,9 +84,11 @@ pub(super) async fn push<S: Store>(
     let digest = checked_digest(reference, &bytes)?;
     let (media_type, manifest) = Manifest::parse(call.header(&CONTENT_TYPE), &bytes)?;
     let warnings = warnings::of_push(call, name, reference, &media_type, &manifest).await?;
-    if !call.registry.limits.sparse_manifests {
-        check_references(store, name, &manifest).await?;
-    }
+    let required = if call.registry.limits.sparse_manifests {
+        Required::default()
+    } else {
+        Required { blobs: manifest.blobs, manifests: manifest.manifests }
+    };
 
     let referral = manifest.subject.clone().map(|subject| Referral {
         subject,
@@ -99,7 +101,7 @@ pub(super) async fn push<S: Store>(
         },
     });
     let stored = StoredManifest { digest: digest.clone(), media_type, bytes };
-    store.manifest_put(name, &stored, referral.as_ref()).await?;
+    store.manifest_put(name, &stored, referral.as_ref(), &required).await?;
     let tags = match reference {
         Reference::Tag(tag) => std::slice::from_ref(tag),
         Reference::Digest(_) => &parameters,
@@ -155,32 +157,6 @@ fn checked_digest(reference: &Reference, bytes: &Bytes) -> Result<Digest, Regist
         ));
     }
     Ok(found)
-}
-
-/// Everything that the manifest is made of must be in the repository already.
-async fn check_references<S: Store>(
-    store: &S,
-    name: &RepositoryName,
-    manifest: &Manifest,
-) -> Result<(), RegistryError> {
-    let missing = |what: &str, digest: &Digest| {
-        RegistryError::new(
-            ErrorCode::ManifestBlobUnknown,
-            format!("the manifest names the {what} {digest}, which the repository doesn't have; push it first"),
-        )
-        .with_detail(serde_json::json!({"digest": digest.to_string()}))
-    };
-    for digest in &manifest.blobs {
-        if store.blob_size(name, digest).await?.is_none() {
-            return Err(missing("blob", digest));
-        }
-    }
-    for digest in &manifest.manifests {
-        if !store.manifest_exists(name, digest).await? {
-            return Err(missing("manifest", digest));
-        }
-    }
-    Ok(())
 }
 
 fn unknown(reference: &Reference) -> RegistryError {

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use tracing::Instrument as _;
 
 use self::answer::Answer;
 use self::call::Call;
@@ -28,13 +29,11 @@ pub mod cors;
 mod error;
 pub mod handoff;
 pub mod health;
-pub mod history;
 mod json;
 mod lists;
 pub mod login;
 mod manifests;
 pub mod pages;
-mod proxy_path;
 mod range;
 mod referrers;
 pub mod route;
@@ -81,13 +80,14 @@ async fn operate<S: Store>(
     request: Request,
 ) -> Result<Response, RegistryError> {
     let route = Route::parse(request.method(), request.uri().path())?;
-    proxy_path::refuse_elsewhere(&route, &request, &registry.hostnames)?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let (call, body) = Call::new(registry, request);
     if reads {
         read(call, route).await
     } else {
-        tokio::spawn(write(call, route, body)).await.map_err(RegistryError::internal)?
+        tokio::spawn(write(call, route, body).in_current_span())
+            .await
+            .map_err(RegistryError::internal)?
     }
 }
 
@@ -98,7 +98,6 @@ async fn read<S: Store>(call: Call<S>, route: Route) -> Result<Response, Registr
         }
         Route::Catalog => lists::catalog(&call).await,
         Route::Tags(name) => lists::tags(&call, &name).await,
-        Route::TagHistory(name, tag) => history::history(&call, &name, &tag).await,
         Route::Referrers(name, digest) => referrers::list(&call, &name, &digest).await,
         Route::PullManifest(name, reference) => manifests::pull(&call, &name, &reference).await,
         Route::PullBlob(name, digest) => blobs::pull(&call, &name, &digest).await,
@@ -131,7 +130,6 @@ async fn write<S: Store>(
         Route::Version
         | Route::Catalog
         | Route::Tags(..)
-        | Route::TagHistory(..)
         | Route::Referrers(..)
         | Route::PullManifest(..)
         | Route::PullBlob(..)

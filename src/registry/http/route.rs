@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::registry::access::Actions;
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::name::RepositoryName;
-use crate::registry::reference::{Reference, Tag};
+use crate::registry::reference::Reference;
 use crate::registry::store::UploadId;
 
 /// An operation below `/v2/` ("Endpoints"). Every part of the path is parsed;
@@ -19,8 +19,6 @@ pub enum Route {
     Catalog,
     /// `GET /v2/<name>/tags/list`
     Tags(RepositoryName),
-    /// `GET /v2/<name>/manifest_history/<tag>`, which Trow had
-    TagHistory(RepositoryName, Tag),
     /// `GET /v2/<name>/referrers/<digest>`
     Referrers(RepositoryName, Digest),
     /// `GET|HEAD /v2/<name>/manifests/<reference>`
@@ -94,9 +92,6 @@ impl Route {
                 _ => Err(unsupported(method)),
             };
         }
-        if let Some(name) = front.strip_suffix("/manifest_history") {
-            return read_only(method, Self::TagHistory(name.parse()?, last.parse()?));
-        }
         if let Some(name) = front.strip_suffix("/referrers") {
             return read_only(method, Self::Referrers(name.parse()?, digest(last)?));
         }
@@ -111,7 +106,6 @@ impl Route {
         match self {
             Self::Version | Self::Catalog => (None, Actions::NONE),
             Self::Tags(name)
-            | Self::TagHistory(name, _)
             | Self::Referrers(name, _)
             | Self::PullManifest(name, _)
             | Self::PullBlob(name, _) => (Some(name), Actions::PULL),

@@ -1,10 +1,8 @@
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
@@ -12,24 +10,25 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
+use super::exchange::Exchange;
+use super::roster::{Member, Patience, Roster};
 use super::sendfile::FileStream;
 use super::tls::TlsSwitch;
+use super::watched::Watched;
 use crate::registry::http::base_url::Connection;
 use crate::registry::http::handoff::Handoff;
+use crate::registry::metrics::{Closed, Metrics, Outcome};
+use crate::registry::settings::Settings;
 
-/// How long a client may take to say its first words: the TLS handshake, the
-/// protocol, the head of a request. A kept-alive connection which says nothing
-/// for as long is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a client over HTTP/2 is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// The largest head of a request over HTTP/2, in bytes.
-const MAX_HEAD: u32 = 64 * 1024;
-/// The read buffer over HTTP/1 and so the largest head, in bytes.
+/// Requests at the same time on one connection over HTTP/2.
+const MAX_STREAMS: u32 = 128;
+/// The read buffer over HTTP/1, in bytes. A head must fit in as well, whose
+/// limit is lower.
 const MAX_BUFFER: usize = 128 * 1024;
 
 /// What every connection is served with.
@@ -41,14 +40,46 @@ pub struct Serving {
     /// Cancelled when the server stops: who has not said anything by then is
     /// not waited for.
     pub stopping: CancellationToken,
+    /// Who is connected.
+    pub roster: Arc<Roster>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The largest head of a request, in bytes.
+    pub max_head: usize,
 }
 
 impl Serving {
+    /// Serves an application as the settings say.
+    pub fn new(app: Router, tls: Option<TlsSwitch>, settings: &Settings, metrics: Metrics) -> Self {
+        let operating = &settings.operating;
+        let patience =
+            Patience { head: operating.head_timeout.value, idle: operating.idle_timeout.value };
+        Self {
+            app,
+            tls,
+            stopping: CancellationToken::new(),
+            roster: Arc::new(Roster::new(patience, metrics.clone())),
+            metrics,
+            max_head: operating.max_head_size.value,
+        }
+    }
+
     /// Serves one connection to its end. What goes wrong is the client's
     /// affair and a line in the debug log.
     pub async fn serve(&self, stream: TcpStream, connection: Connection, watcher: Watcher) {
-        if let Err(error) = self.try_serve(stream, connection, watcher).await {
+        let _open = self.metrics.http.connection();
+        let member = Arc::new(self.roster.enter());
+        let served = tokio::select! {
+            served = self.try_serve(stream, connection, &member, watcher) => served,
+            () = member.ended() => Err(Ended::Closed),
+        };
+        if let Err(error) = served {
             tracing::debug!(peer = %connection.peer, %error, "connection ended early");
+            match error {
+                Ended::Silent => self.metrics.http.closed(Closed::Idle),
+                Ended::Io(_) | Ended::Http(_) => self.metrics.http.closed(Closed::Broken),
+                Ended::Stopping | Ended::Closed => {}
+            }
         }
     }
 
@@ -56,6 +87,7 @@ impl Serving {
         &self,
         stream: TcpStream,
         connection: Connection,
+        member: &Arc<Member>,
         watcher: Watcher,
     ) -> Result<(), Ended> {
         stream.set_nodelay(true)?;
@@ -66,18 +98,43 @@ impl Serving {
                 Protocol::Http1 => {
                     let handoff = Handoff::default();
                     let stream = FileStream::new(stream, handoff.clone());
-                    self.http(stream, protocol, connection, Some(handoff), watcher).await
+                    let exchange = self.exchange(connection, member, Some(handoff));
+                    self.http(stream, protocol, exchange, watcher).await
                 }
-                Protocol::Http2 => self.http(stream, protocol, connection, None, watcher).await,
+                Protocol::Http2 => {
+                    let exchange = self.exchange(connection, member, None);
+                    self.http(stream, protocol, exchange, watcher).await
+                }
             };
         };
         let acceptor = TlsAcceptor::from(tls.current());
-        let stream = self.opening(acceptor.accept(stream)).await?;
+        let accepted = self.opening(acceptor.accept(stream)).await;
+        let outcome = if accepted.is_ok() { Outcome::Ok } else { Outcome::Failed };
+        self.metrics.http.handshake(outcome);
+        let stream = accepted?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        self.http(stream, protocol, connection, None, watcher).await
+        let exchange = self.exchange(connection, member, None);
+        self.http(stream, protocol, exchange, watcher).await
+    }
+
+    /// What the requests of a connection have in common.
+    fn exchange(
+        &self,
+        connection: Connection,
+        member: &Arc<Member>,
+        handoff: Option<Handoff>,
+    ) -> Exchange {
+        Exchange {
+            app: self.app.clone(),
+            connection,
+            member: Arc::clone(member),
+            handoff,
+            metrics: self.metrics.clone(),
+            max_head: self.max_head,
+        }
     }
 
     /// Waits for the first words of a client, within their time and only as
@@ -86,7 +143,7 @@ impl Serving {
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => Err(Ended::Stopping),
-            opened = tokio::time::timeout(HEAD_TIMEOUT, first) => {
+            opened = tokio::time::timeout(self.roster.patience().head, first) => {
                 Ok(opened.map_err(|_| Ended::Silent)??)
             }
         }
@@ -96,22 +153,16 @@ impl Serving {
         &self,
         stream: S,
         protocol: Protocol,
-        connection: Connection,
-        handoff: Option<Handoff>,
+        exchange: Exchange,
         watcher: Watcher,
     ) -> Result<(), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let app = self.app.clone();
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(connection);
-            if let Some(handoff) = &handoff {
-                request.extensions_mut().insert(handoff.clone());
-            }
-            app.clone().oneshot(request.map(Body::new))
-        });
-        let builder = builder(protocol);
+        let stream =
+            Watched::new(stream, Arc::clone(&exchange.member), protocol == Protocol::Http1);
+        let service = hyper::service::service_fn(move |request| exchange.answer(request));
+        let builder = builder(protocol, self.max_head);
         let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         watcher.watch(served).await.map_err(Ended::Http)
     }
@@ -129,8 +180,10 @@ enum Protocol {
 enum Ended {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("the client said nothing for {} seconds", HEAD_TIMEOUT.as_secs())]
+    #[error("the client did not say its first words in time")]
     Silent,
+    #[error("it did nothing for too long, or made room for another one")]
+    Closed,
     #[error("the server stops")]
     Stopping,
     #[error(transparent)]
@@ -158,19 +211,19 @@ async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
     }
 }
 
-fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
+fn builder(protocol: Protocol, max_head: usize) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_BUFFER);
+    // The roster looks after silent clients. What hyper has for that would also
+    // end a connection that is kept alive.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_BUFFER);
+    let max_head = u32::try_from(max_head).unwrap_or(u32::MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_header_list_size(MAX_HEAD)
+        .max_header_list_size(max_head)
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
     match protocol {

@@ -60,6 +60,14 @@ pub enum ServerError {
         /// What happened.
         problem: String,
     },
+    /// A collection or a scrub that was asked for.
+    #[error("no upkeep of {}: {problem}", path.display())]
+    Upkeep {
+        /// The data folder.
+        path: PathBuf,
+        /// What is in the way.
+        problem: String,
+    },
     /// The store in the data folder.
     #[error(transparent)]
     Store(#[from] StoreError),

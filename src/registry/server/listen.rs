@@ -15,6 +15,17 @@ use crate::registry::settings::{Origin, Setting};
 /// # Errors
 /// [`ServerError::Listen`] with the address and the way out.
 pub async fn listen(bind: &Setting<Vec<SocketAddr>>) -> Result<Vec<TcpListener>, ServerError> {
+    listen_by(bind, TcpListener::bind).await
+}
+
+/// The same by a function that stands in for the system in tests.
+async fn listen_by<F>(
+    bind: &Setting<Vec<SocketAddr>>,
+    open: impl Fn(SocketAddr) -> F,
+) -> Result<Vec<TcpListener>, ServerError>
+where
+    F: Future<Output = std::io::Result<TcpListener>>,
+{
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut addresses = bind.value.clone();
     // IPv4 first, so that a machine without IPv6 does not lack both; but `[::]`
@@ -25,13 +36,18 @@ pub async fn listen(bind: &Setting<Vec<SocketAddr>>) -> Result<Vec<TcpListener>,
         (false, true) => 2,
     });
     for address in addresses {
-        match TcpListener::bind(address).await {
+        match open(address).await {
             Ok(listener) => listeners.push(listener),
             Err(error) if error.kind() == ErrorKind::AddrInUse && covered(&listeners, address) => {}
             Err(error) if is_without_ipv6(address, &error) => {
+                // Where `0.0.0.0` was asked for as well it comes in its turn.
                 let fallback = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                if fallback.port() != 0 && bind.value.contains(&fallback) {
+                    tracing::warn!(%address, "this system has no IPv6; going on without");
+                    continue;
+                }
                 tracing::warn!(%address, %fallback, "this system has no IPv6; listening on IPv4");
-                let listener = TcpListener::bind(fallback)
+                let listener = open(fallback)
                     .await
                     .map_err(|error| failure(fallback, &bind.origin, &error))?;
                 listeners.push(listener);
@@ -83,4 +99,50 @@ fn failure(address: SocketAddr, origin: &Origin, error: &std::io::Error) -> Serv
         _ => error.to_string(),
     };
     ServerError::Listen { address, origin: origin.clone(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::Error;
+
+    use super::*;
+
+    /// What a system without IPv6 was asked for and gave, and what came of it.
+    async fn without_ipv6(bind: &[&str]) -> (Vec<String>, Result<usize, String>) {
+        let given = RefCell::new(Vec::new());
+        let open = |address: SocketAddr| {
+            let outcome = if address.is_ipv6() {
+                Err(Error::from_raw_os_error(97))
+            } else if given.borrow().contains(&address.to_string()) {
+                Err(ErrorKind::AddrInUse.into())
+            } else {
+                given.borrow_mut().push(address.to_string());
+                Ok(())
+            };
+            async move {
+                outcome?;
+                TcpListener::bind("127.0.0.1:0").await
+            }
+        };
+        let addresses = bind.iter().map(|address| address.parse().unwrap()).collect();
+        let listeners = listen_by(&Setting::built_in(addresses), open).await;
+        let listeners = listeners.map(|all| all.len()).map_err(|error| error.to_string());
+        (given.into_inner(), listeners)
+    }
+
+    #[tokio::test]
+    async fn without_ipv6_the_wildcard_is_that_of_ipv4_once() {
+        for bind in [
+            &["[::]:8000"][..],
+            &["[::]:8000", "0.0.0.0:8000"],
+            &["0.0.0.0:8000", "[::]:8000"],
+            &["[::1]:8000", "0.0.0.0:8000"],
+        ] {
+            let (given, listeners) = without_ipv6(bind).await;
+            assert_eq!((given, listeners), (vec!["0.0.0.0:8000".to_owned()], Ok(1)), "{bind:?}");
+        }
+        let (_, listeners) = without_ipv6(&["[2001:db8::1]:8000"]).await;
+        assert!(listeners.unwrap_err().starts_with("cannot listen on [2001:db8::1]:8000"));
+    }
 }

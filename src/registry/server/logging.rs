@@ -1,5 +1,6 @@
 use std::io::IsTerminal as _;
 
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -9,7 +10,12 @@ use crate::registry::settings::{LogFormat, Settings};
 
 /// Sends the log of this process to stderr. A second call changes nothing.
 pub fn start(settings: &Settings) {
-    let levels: Targets = settings.log_level.value.parse().unwrap_or_default();
+    let level = &settings.log_level.value;
+    let mut levels: Targets = level.parse().unwrap_or_default();
+    // Who changed what is no detail: it stays unless it is named.
+    if !level.split(',').any(|item| item.trim().starts_with("audit=")) {
+        levels = levels.with_target("audit", Level::INFO);
+    }
     let layer = match settings.log_format.value {
         LogFormat::Text => fmt::layer()
             .with_writer(std::io::stderr)

@@ -3,19 +3,31 @@
 //! command line.
 
 mod app;
+mod audit;
 mod command;
 mod connection;
+mod control;
+mod descriptors;
 mod drain;
 mod error;
+mod exchange;
+mod limits;
 mod listen;
 mod logging;
-mod request_log;
+mod observe;
+mod operation;
+mod otlp;
+mod request_id;
+mod roster;
 mod sendfile;
 mod signals;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trace;
+mod upkeep_command;
 mod users;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,13 +39,19 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use app::Around;
 pub use command::run;
 use connection::Serving;
 pub use error::{ServerError, TlsError};
+use limits::Uploads;
+use observe::Observer;
+use otlp::Exporter;
+use request_id::RequestIds;
+use roster::Roster;
 pub use signals::stop_signal;
 pub use tls::{TlsSwitch, load as load_tls};
+use trace::Tracer;
 
 use super::admission::Rules;
 use super::auth::{Authenticator, TokenKey};
@@ -41,10 +59,14 @@ use super::http::authenticate::Gate;
 use super::http::base_url::Connection;
 use super::http::cors::Cors;
 use super::service::Registry;
-use super::settings::{Settings, Tls};
-use super::store::{FsStore, Store};
+use super::settings::{Settings, Tls, Upkeep};
+use super::store::{CollectPolicy, FsOptions, FsStore, Store};
 use super::swap::Swap;
+use super::upkeep::Schedule;
 use crate::fs;
+
+/// How long a connection waits for an idle one to go, before it looks again.
+const EVICT_AGAIN: Duration = Duration::from_millis(100);
 
 /// A server that listens already and serves when it [runs](Server::run).
 pub struct Server {
@@ -52,6 +74,7 @@ pub struct Server {
     serving: Serving,
     /// Runs beside the connections for as long as the server does.
     housekeeping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    tracer: Option<Arc<Tracer>>,
     settings: Settings,
 }
 
@@ -90,7 +113,9 @@ impl Server {
     /// comes from, and the way out.
     pub async fn bind(settings: Settings) -> Result<Self, ServerError> {
         let prepared = Prepared::new(&settings)?;
-        let store = FsStore::open(&settings.data_dir.value)?;
+        let lease = settings.upkeep.gc_lease.value;
+        let options = FsOptions { lease, ..FsOptions::default() };
+        let store = FsStore::open_with(&settings.data_dir.value, options)?;
         Self::assemble(settings, prepared, store).await
     }
 
@@ -121,12 +146,36 @@ impl Server {
         registry.admission.replace(Rules::of(&settings));
         registry.hostnames.clone_from(&settings.hostnames.value);
         let registry = Arc::new(registry);
+        let (gate, metrics) = (Arc::new(gate), registry.metrics.clone());
+        let operating = &settings.operating;
+        let tracer = match &operating.otlp_endpoint.value {
+            None => None,
+            Some(endpoint) => Some(Tracer::new(Exporter::start(endpoint, metrics.traces.clone())?)),
+        };
+        let tracer = tracer.map(Arc::new);
+        let around = Around {
+            observer: Arc::new(Observer {
+                metrics: metrics.clone(),
+                ids: RequestIds::new(),
+                gate: Arc::clone(&gate),
+                tracer: tracer.clone(),
+            }),
+            uploads: Arc::new(Uploads::new(operating.max_uploads.value, metrics.clone())),
+            metrics: operating.metrics.value,
+        };
         let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
-        let app = app::app(Arc::clone(&registry), Arc::new(gate), origins);
+        let app = app::app(Arc::clone(&registry), gate, origins, around);
         let listeners = listen::listen(&settings.bind).await?;
-        let serving = Serving { app, tls, stopping: CancellationToken::new() };
-        let housekeeping = Box::pin(async move { registry.sweep_uploads().await });
-        Ok(Self { listeners, serving, housekeeping, settings })
+        let serving = Serving::new(app, tls, &settings, metrics);
+        let schedule = schedule(&settings.upkeep);
+        let data_dir = settings.data_dir.value.clone();
+        let housekeeping = Box::pin(async move {
+            tokio::join!(
+                registry.keep_up(schedule),
+                control::serve(Arc::clone(&registry), data_dir)
+            );
+        });
+        Ok(Self { listeners, serving, housekeeping, tracer, settings })
     }
 
     /// Checks what [`Server::bind`] would use without making or listening to
@@ -165,7 +214,7 @@ impl Server {
     /// connections close, and requests in flight get the settings' stop
     /// timeout to finish.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listeners, serving, housekeeping, settings } = self;
+        let Self { listeners, serving, housekeeping, tracer, settings } = self;
         let scheme = if serving.tls.is_some() { "https" } else { "http" };
         let serving = Arc::new(serving);
         let graceful = GracefulShutdown::new();
@@ -178,8 +227,11 @@ impl Server {
                 tracing::info!(%address, scheme, "listening");
             }
             let tls = serving.tls.is_some();
-            background.spawn(accept(listener, tls, Arc::clone(&permits), sender.clone()));
+            let (permits, roster) = (Arc::clone(&permits), Arc::clone(&serving.roster));
+            background.spawn(accept(listener, tls, permits, roster, sender.clone()));
         }
+        let roster = Arc::clone(&serving.roster);
+        background.spawn(async move { roster.watch().await });
         background.spawn(housekeeping);
         drop(sender);
 
@@ -210,16 +262,21 @@ impl Server {
             tracing::warn!(connections = connections.len(), "cut off what did not finish in time");
         }
         connections.shutdown().await;
+        if let Some(tracer) = tracer {
+            tracer.flush().await;
+        }
         tracing::info!("stopped");
     }
 }
 
-/// Takes connections from one listener for ever. One that no permit is free
-/// for waits, and with it those behind it, in the system's queue.
+/// Takes connections from one listener for ever. Where no permit is free the
+/// connection that has been idle longest ends. Where all are busy the new one
+/// waits, and with it those behind it, in the system's queue.
 async fn accept(
     listener: TcpListener,
     tls: bool,
     permits: Arc<Semaphore>,
+    roster: Arc<Roster>,
     accepted: mpsc::Sender<Accepted>,
 ) {
     loop {
@@ -235,7 +292,7 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Some(permit) = permit(&permits, &roster).await else { return };
         let Ok(local) = stream.local_addr() else { continue };
         let connection = Connection { tls, local, peer };
         if accepted.send(Accepted { stream, connection, permit }).await.is_err() {
@@ -244,9 +301,33 @@ async fn accept(
     }
 }
 
+/// Waits for a permit, and makes room for it where that is possible.
+async fn permit(permits: &Arc<Semaphore>, roster: &Roster) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        return Some(permit);
+    }
+    loop {
+        roster.evict();
+        let free = Arc::clone(permits).acquire_owned();
+        // Those that are busy now may be idle by then.
+        if let Ok(permit) = tokio::time::timeout(EVICT_AGAIN, free).await {
+            return permit.ok();
+        }
+    }
+}
+
 fn is_client_s(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn schedule(upkeep: &Upkeep) -> Schedule {
+    Schedule {
+        collect: upkeep.gc_interval.value,
+        policy: CollectPolicy { untagged: upkeep.gc_untagged.value, ..CollectPolicy::default() },
+        scrub: upkeep.scrub_interval.value,
+        scrub_rate: Some(upkeep.scrub_rate.value),
+    }
 }
 
 fn load_tls_of(settings: &Settings) -> Result<Option<TlsSwitch>, ServerError> {

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
+use super::super::metrics::Metrics;
 use super::super::settings::{Flags, Settings, Variables};
 use super::Server;
 use super::connection::Serving;
@@ -27,11 +27,13 @@ async fn start(arguments: &[&str]) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/", put(|body: Bytes| async { body }));
+    let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
     let server = Server {
         listeners: vec![listener],
-        serving: Serving { app, tls: None, stopping: CancellationToken::new() },
+        serving: Serving::new(app, None, &settings, Metrics::default()),
         housekeeping: Box::pin(std::future::pending()),
-        settings: Settings::resolve(&flags, &Variables::these(&[])).unwrap(),
+        tracer: None,
+        settings,
     };
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async {

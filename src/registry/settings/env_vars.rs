@@ -48,6 +48,28 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("stop-timeout", "WARREN_REGISTRY_STOP_TIMEOUT"),
     // Whether manifests may lack their blobs: `true` or `false`.
     ("allow-sparse-manifests", "WARREN_REGISTRY_ALLOW_SPARSE_MANIFESTS"),
+    // Largest head of a request, in KiB.
+    ("max-head-size", "WARREN_REGISTRY_MAX_HEAD_SIZE"),
+    // Seconds for a TLS handshake and for the head of a request.
+    ("head-timeout", "WARREN_REGISTRY_HEAD_TIMEOUT"),
+    // Seconds that a connection may do nothing.
+    ("idle-timeout", "WARREN_REGISTRY_IDLE_TIMEOUT"),
+    // Requests that bring a blob or a manifest at the same time.
+    ("max-uploads", "WARREN_REGISTRY_MAX_UPLOADS"),
+    // Who may read `/metrics`: `open`, `login` or `off`.
+    ("metrics", "WARREN_REGISTRY_METRICS"),
+    // The collector of traces.
+    ("otlp-endpoint", "WARREN_REGISTRY_OTLP_ENDPOINT"),
+    // Time between two collections.
+    ("gc-interval", "WARREN_REGISTRY_GC_INTERVAL"),
+    // How long what was touched is kept from collection.
+    ("gc-lease", "WARREN_REGISTRY_GC_LEASE"),
+    // Age at which untagged manifests are collected.
+    ("gc-untagged", "WARREN_REGISTRY_GC_UNTAGGED"),
+    // Time between two scrubs.
+    ("scrub-interval", "WARREN_REGISTRY_SCRUB_INTERVAL"),
+    // MiB that a scrub reads in a second.
+    ("scrub-rate", "WARREN_REGISTRY_SCRUB_RATE"),
 ];
 
 /// The variable of a setting.

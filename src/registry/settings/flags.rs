@@ -2,6 +2,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use super::UpkeepFlags;
+
 /// The arguments as typed. Nothing is resolved here: values are text, and
 /// what is not given is absent. The flags of both generations of Trow are
 /// accepted, so that a manifest changes its image and nothing else.
@@ -113,9 +115,40 @@ pub struct Flags {
     )]
     pub allow_sparse_manifests: Option<String>,
 
+    /// Largest head of a request, in KiB
+    #[arg(long, value_name = "KIB")]
+    pub max_head_size: Option<String>,
+
+    /// Seconds that a client gets for a TLS handshake and for the head of a
+    /// request
+    #[arg(long, value_name = "SECONDS")]
+    pub head_timeout: Option<String>,
+
+    /// Seconds that a connection may do nothing
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_timeout: Option<String>,
+
+    /// Requests that bring a blob or a manifest at the same time; more are
+    /// refused for the moment
+    #[arg(long, value_name = "COUNT")]
+    pub max_uploads: Option<String>,
+
+    /// Who may read /metrics: open, login or off
+    #[arg(long, value_name = "ACCESS")]
+    pub metrics: Option<String>,
+
+    /// Send a trace of each request to this `OpenTelemetry` collector (OTLP over
+    /// HTTP)
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// Print the version
     #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version)]
     version: Option<bool>,
+
+    /// What is done for the store without being asked.
+    #[command(flatten)]
+    pub upkeep: UpkeepFlags,
 
     /// The flags that only Trow before 0.6 had.
     #[command(flatten)]

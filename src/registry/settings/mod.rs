@@ -8,10 +8,12 @@ mod environments;
 mod error;
 mod flags;
 mod layers;
+mod operating;
 mod origin;
 mod print;
 mod resolve;
 mod tls;
+mod upkeep;
 mod values;
 
 use std::net::SocketAddr;
@@ -26,9 +28,11 @@ pub use environments::{ENVIRONMENTS, EnvironmentDefaults};
 pub use error::SettingsError;
 pub use flags::{Flags, OldFlags, Output, RedactedArg};
 pub use layers::Variables;
+pub use operating::Operating;
 pub use origin::{Origin, Setting};
 pub use tls::Tls;
-pub use values::{LogFormat, PasswordSource, Validation, web_origin};
+pub use upkeep::{Upkeep, UpkeepFlags};
+pub use values::{LogFormat, MetricsAccess, PasswordSource, Validation, web_origin};
 
 /// The settings of one server. The file-backed ones (passwords, certificates)
 /// name their files; the server reads them.
@@ -81,6 +85,10 @@ pub struct Settings {
     pub stop_timeout: Setting<Duration>,
     /// Whether manifests are taken whose blobs or child manifests are missing.
     pub allow_sparse_manifests: Setting<bool>,
+    /// What is too much, and how the server is watched.
+    pub operating: Operating,
+    /// What is done for the store without being asked.
+    pub upkeep: Upkeep,
     /// What was accepted and has a flaw worth a line in the log.
     pub warnings: Vec<String>,
 }

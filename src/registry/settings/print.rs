@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -67,6 +68,23 @@ impl Settings {
             row("max-connections", &self.max_connections, |count| json!(count)),
             row("stop-timeout", &self.stop_timeout, |timeout| json!(timeout.as_secs())),
             row("allow-sparse-manifests", &self.allow_sparse_manifests, |allowed| json!(allowed)),
+            row("max-head-size", &self.operating.max_head_size, |bytes| json!(bytes)),
+            row("head-timeout", &self.operating.head_timeout, |time| json!(time.as_secs())),
+            row("idle-timeout", &self.operating.idle_timeout, |time| json!(time.as_secs())),
+            row("max-uploads", &self.operating.max_uploads, |count| json!(count)),
+            row("metrics", &self.operating.metrics, |access| json!(access.name())),
+            row("otlp-endpoint", &self.operating.otlp_endpoint, |url| json!(url)),
+            row("gc-interval", &self.upkeep.gc_interval, |span| {
+                json!(span.as_ref().map(Duration::as_secs))
+            }),
+            row("gc-lease", &self.upkeep.gc_lease, |lease| json!(lease.as_secs())),
+            row("gc-untagged", &self.upkeep.gc_untagged, |span| {
+                json!(span.as_ref().map(Duration::as_secs))
+            }),
+            row("scrub-interval", &self.upkeep.scrub_interval, |span| {
+                json!(span.as_ref().map(Duration::as_secs))
+            }),
+            row("scrub-rate", &self.upkeep.scrub_rate, |rate| json!(rate)),
         ]
     }
 }

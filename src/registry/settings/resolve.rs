@@ -7,8 +7,8 @@ use super::flags::Flags;
 use super::layers::{Layers, flag};
 use super::values::{list, web_origin};
 use super::{
-    ConfigFile, EnvironmentDefaults, LogFormat, Origin, PasswordSource, Setting, Settings,
-    SettingsError, Validation, Variables, bind, env_vars, tls,
+    ConfigFile, EnvironmentDefaults, LogFormat, Operating, Origin, PasswordSource, Setting,
+    Settings, SettingsError, Validation, Variables, bind, env_vars, tls, upkeep,
 };
 use crate::fs;
 use crate::registry::network::Network;
@@ -104,6 +104,8 @@ impl Settings {
             allow_sparse_manifests: layers
                 .parsed("allow-sparse-manifests", sparse, yes_or_no)?
                 .unwrap_or(Setting::built_in(false)),
+            operating: Operating::resolve(flags, &layers)?,
+            upkeep: upkeep::resolve(flags, &layers)?,
             warnings,
         })
     }
@@ -364,7 +366,8 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     text.trim().parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
-fn whole<T>(text: &str, least: &T) -> Result<T, String>
+/// A whole number from `least` on.
+pub(super) fn whole<T>(text: &str, least: &T) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {

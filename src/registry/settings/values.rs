@@ -53,6 +53,32 @@ impl LogFormat {
     }
 }
 
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Everyone.
+    Open,
+    /// Who can log in.
+    Login,
+    /// Nobody: there is no such page.
+    Off,
+}
+
+impl MetricsAccess {
+    /// Every value.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Login, Self::Off];
+
+    /// The name as the flag takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Login => "login",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Rules for images, from the flags of Trow 0.2 to 0.5.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validation {

@@ -31,6 +31,22 @@ pub enum StoreError {
         /// The manifest's digest.
         digest: Digest,
     },
+    /// A manifest needs something that its repository doesn't hold.
+    #[error(
+        "the manifest names the {what} {digest}, which the repository doesn't have; push it first"
+    )]
+    Missing {
+        /// A blob or a manifest.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A collection runs already.
+    #[error("a collection is running already")]
+    Collecting,
+    /// Other processes use the store, and what they touch isn't known here.
+    #[error("another process uses the store; collection needs it to itself")]
+    Shared,
     /// The data folder holds something that this program doesn't understand.
     #[error(
         "{} has the layout `{found}`, and this version knows only `{known}`; use the version that wrote it, or another folder",
@@ -103,9 +119,15 @@ impl From<StoreError> for RegistryError {
             StoreError::NoManifest { .. } => {
                 Self::new(ErrorCode::ManifestUnknown, error.to_string())
             }
-            StoreError::Stopped(_) | StoreError::File(_) | StoreError::Layout { .. } => {
-                Self::internal(error)
+            StoreError::Missing { digest, .. } => {
+                Self::new(ErrorCode::ManifestBlobUnknown, error.to_string())
+                    .with_detail(serde_json::json!({"digest": digest.to_string()}))
             }
+            StoreError::Collecting
+            | StoreError::Shared
+            | StoreError::Stopped(_)
+            | StoreError::File(_)
+            | StoreError::Layout { .. } => Self::internal(error),
         }
     }
 }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+use super::collect::{Candidate, Key, living, mentions};
 use super::{
-    BlobRead, BlobStream, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store,
-    StoreError, StoredManifest, TAG_MOVES_KEPT, TagMove, UploadId, UploadStatus, UploadWriter,
+    BlobRead, BlobStream, CollectPolicy, Collected, Expected, LEASE, Listing, Page, Referral,
+    Referrers, ReferrersPage, Required, ScrubPolicy, Scrubbed, Store, StoreError, StoredManifest,
+    TAG_MOVES_KEPT, TagMove, UploadId, UploadStatus, UploadWriter, Watch,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::fs::At as _;
@@ -23,6 +25,7 @@ use crate::registry::reference::Tag;
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
+    lease: Duration,
 }
 
 #[derive(Default)]
@@ -38,6 +41,7 @@ struct Repository {
     referrals: BTreeMap<(Digest, Digest), Descriptor>,
     tags: BTreeMap<Tag, Digest>,
     history: BTreeMap<Tag, Vec<TagMove>>,
+    touched: BTreeMap<Digest, Instant>,
 }
 
 struct Upload {
@@ -49,10 +53,16 @@ struct Upload {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store with the lease of other stores.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_lease(LEASE)
+    }
+
+    /// An empty store with another lease.
+    #[must_use]
+    pub fn with_lease(lease: Duration) -> Self {
+        Self { state: Arc::default(), lease }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -62,6 +72,64 @@ impl MemoryStore {
     /// Something of a repository, if there is that repository.
     fn of<T>(&self, name: &RepositoryName, pick: impl Fn(&Repository) -> Option<T>) -> Option<T> {
         self.lock().repositories.get(name).and_then(pick)
+    }
+
+    /// The same, and its lease begins anew.
+    fn touch<T>(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        pick: impl Fn(&Repository) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        let found = state.repositories.get_mut(name)?;
+        let picked = pick(found)?;
+        found.touched.insert(digest.clone(), Instant::now());
+        Some(picked)
+    }
+}
+
+impl Repository {
+    /// Takes out what nothing refers to.
+    fn collect(&mut self, policy: &CollectPolicy, lease: Duration, done: &mut Collected) {
+        let age =
+            |digest: &Digest| self.touched.get(digest).map_or(Duration::MAX, Instant::elapsed);
+        let tagged: BTreeSet<&Digest> = self.tags.values().collect();
+        let candidates: BTreeMap<Key, Candidate> = self
+            .manifests
+            .iter()
+            .map(|(digest, found)| {
+                let old = policy.untagged.is_some_and(|limit| age(digest) >= limit.max(lease));
+                let rooted = tagged.contains(digest) || !old;
+                (Key::from(digest), Candidate::read(&found.media_type, &found.bytes, rooted))
+            })
+            .collect();
+        let mut mentioned = living(&candidates);
+        let gone: Vec<Digest> = self
+            .manifests
+            .keys()
+            .filter(|digest| !mentioned.contains(&Key::from(*digest)))
+            .cloned()
+            .collect();
+        for candidate in mentioned.clone().iter().filter_map(|key| candidates.get(key)) {
+            mentioned.extend(&candidate.mentions);
+        }
+        let (leased, idle): (Vec<Digest>, Vec<Digest>) = self
+            .blobs
+            .keys()
+            .filter(|digest| !mentioned.contains(&Key::from(*digest)))
+            .cloned()
+            .partition(|digest| age(digest) < lease);
+        done.repositories += 1;
+        done.manifests += gone.len() as u64;
+        done.links += idle.len() as u64;
+        done.leased += leased.len() as u64;
+        if policy.dry_run {
+            return;
+        }
+        self.manifests.retain(|digest, _| !gone.contains(digest));
+        self.referrals.retain(|(_, referrer), _| !gone.contains(referrer));
+        self.blobs.retain(|digest, _| !idle.contains(digest));
     }
 }
 
@@ -83,7 +151,8 @@ impl Store for MemoryStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, StoreError> {
-        Ok(self.of(repository, |found| found.blobs.get(digest).map(|bytes| bytes.len() as u64)))
+        let size = |found: &Repository| found.blobs.get(digest).map(|bytes| bytes.len() as u64);
+        Ok(self.touch(repository, digest, size))
     }
 
     async fn blob_read(
@@ -112,6 +181,7 @@ impl Store for MemoryStore {
             return Ok(false);
         };
         self.lock().repository(to).blobs.insert(digest.clone(), bytes);
+        self.touch(to, digest, |_| Some(()));
         Ok(true)
     }
 
@@ -218,7 +288,7 @@ impl Store for MemoryStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<StoredManifest>, StoreError> {
-        Ok(self.of(repository, |found| found.manifests.get(digest).cloned()))
+        Ok(self.touch(repository, digest, |found| found.manifests.get(digest).cloned()))
     }
 
     async fn manifest_exists(
@@ -226,7 +296,8 @@ impl Store for MemoryStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<bool, StoreError> {
-        Ok(self.of(repository, |found| found.manifests.get(digest).map(|_| ())).is_some())
+        let there = |found: &Repository| found.manifests.get(digest).map(|_| ());
+        Ok(self.touch(repository, digest, there).is_some())
     }
 
     async fn manifest_put(
@@ -234,9 +305,20 @@ impl Store for MemoryStore {
         repository: &RepositoryName,
         manifest: &StoredManifest,
         referral: Option<&Referral>,
+        required: &Required,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let found = state.repository(repository);
+        let missing = |what, digest: &Digest| StoreError::Missing { what, digest: digest.clone() };
+        for digest in &required.blobs {
+            found.blobs.get(digest).ok_or_else(|| missing("blob", digest))?;
+        }
+        for digest in &required.manifests {
+            found.manifests.get(digest).ok_or_else(|| missing("manifest", digest))?;
+        }
+        let (mentions, _) = mentions(&manifest.media_type, &manifest.bytes);
+        let touched = mentions.into_iter().chain([manifest.digest.clone()]);
+        found.touched.extend(touched.map(|digest| (digest, Instant::now())));
         found.manifests.insert(manifest.digest.clone(), manifest.clone());
         if let Some(Referral { subject, descriptor }) = referral {
             let key = (subject.clone(), manifest.digest.clone());
@@ -314,18 +396,22 @@ impl Store for MemoryStore {
         if !as_expected {
             return Err(StoreError::TagMoved);
         }
-        if found.tags.insert(tag.clone(), digest.clone()).as_ref() != Some(digest) {
+        let before = found.tags.insert(tag.clone(), digest.clone());
+        if before.as_ref() != Some(digest) {
             let moves = found.history.entry(tag.clone()).or_default();
             moves.insert(0, TagMove { digest: digest.clone(), at: SystemTime::now() });
             moves.truncate(TAG_MOVES_KEPT);
         }
+        found.touched.extend(before.map(|digest| (digest, Instant::now())));
         Ok(())
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let found = state.repositories.get_mut(repository);
-        Ok(found.is_some_and(|found| found.tags.remove(tag).is_some()))
+        let Some(found) = state.repositories.get_mut(repository) else { return Ok(false) };
+        let Some(before) = found.tags.remove(tag) else { return Ok(false) };
+        found.touched.insert(before, Instant::now());
+        Ok(true)
     }
 
     async fn tag_history(
@@ -352,6 +438,26 @@ impl Store for MemoryStore {
         let names: BTreeSet<_> = self.lock().repositories.keys().cloned().collect();
         let allowed = names.into_iter().filter(|name| caller.allow(name, Actions::PULL));
         Ok(Listing::pick(allowed, page))
+    }
+
+    async fn collect(
+        &self,
+        policy: &CollectPolicy,
+        watch: Watch<Collected>,
+    ) -> Result<Collected, StoreError> {
+        let mut done = Collected::default();
+        for found in self.lock().repositories.values_mut() {
+            found.collect(policy, self.lease, &mut done);
+            if !watch(&done) {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Memory doesn't rot here: there is nothing to compare.
+    async fn scrub(&self, _: &ScrubPolicy, _: Watch<Scrubbed>) -> Result<Scrubbed, StoreError> {
+        Ok(Scrubbed { finished: true, ..Scrubbed::default() })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -392,7 +498,9 @@ impl UploadWriter for MemoryUpload {
             return Err(StoreError::DigestMismatch { expected: expected.clone(), found });
         }
         let size = bytes.len() as u64;
-        state.repository(&self.repository).blobs.insert(found, bytes);
+        let repository = state.repository(&self.repository);
+        repository.touched.insert(found.clone(), Instant::now());
+        repository.blobs.insert(found, bytes);
         Ok(size)
     }
 }

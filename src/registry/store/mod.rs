@@ -16,21 +16,29 @@ use super::name::RepositoryName;
 use super::reference::Tag;
 use crate::digest::{Algorithm, Digest};
 
+mod collect;
 mod error;
 pub mod fs;
 pub mod memory;
 mod page;
 mod referrers;
+mod scrub;
 mod stream;
 mod upload_id;
 
+pub use collect::{CollectPolicy, Collected, Watch};
 pub use error::StoreError;
-pub use fs::FsStore;
+pub use fs::{FsOptions, FsStore};
 pub use memory::MemoryStore;
 pub use page::{Listing, Page};
 pub use referrers::{Referrers, ReferrersPage};
+pub use scrub::{ScrubPolicy, Scrubbed};
 pub use stream::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece};
 pub use upload_id::UploadId;
+
+/// How long what a push, a mount or a question touched is kept from collection,
+/// unless the store is told otherwise.
+pub const LEASE: Duration = Duration::from_hours(24);
 
 /// A blob about to be read.
 pub struct BlobRead {
@@ -81,6 +89,15 @@ pub struct TagMove {
 /// How many moves of a tag are remembered at least, and given at most.
 pub const TAG_MOVES_KEPT: usize = 1000;
 
+/// What must be in a repository for a manifest to be kept there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Required {
+    /// Its config and its layers.
+    pub blobs: Vec<Digest>,
+    /// The manifests of an index.
+    pub manifests: Vec<Digest>,
+}
+
 /// What a tag must point to for a change of it to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
@@ -101,7 +118,8 @@ pub trait Store: Send + Sync + 'static {
     /// An upload that this process writes to.
     type Upload: UploadWriter;
 
-    /// The length of a blob that the repository holds.
+    /// The length of a blob that the repository holds. The caller may be about
+    /// to rely on it: it isn't collected for as long as the store's lease.
     fn blob_size(
         &self,
         repository: &RepositoryName,
@@ -198,12 +216,15 @@ pub trait Store: Send + Sync + 'static {
         digest: &Digest,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Keeps a manifest whose digest the caller has checked.
+    /// Keeps a manifest whose digest the caller has checked, if everything
+    /// that it requires is in the repository: [`StoreError::Missing`]
+    /// otherwise. No deletion and no collection comes in between.
     fn manifest_put(
         &self,
         repository: &RepositoryName,
         manifest: &StoredManifest,
         referral: Option<&Referral>,
+        required: &Required,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes a manifest and every tag on it out of a repository; other
@@ -267,6 +288,31 @@ pub trait Store: Send + Sync + 'static {
         page: &Page,
         caller: &Permissions,
     ) -> impl Future<Output = Result<Listing<RepositoryName>, StoreError>> + Send;
+
+    /// Removes what nothing refers to: blobs that no manifest of their
+    /// repository mentions, by policy manifests that no tag leads to, and
+    /// content that no repository holds. Nothing that was pushed, mounted or
+    /// asked for within the store's lease, nor since the collection began, is
+    /// touched. Requests go on meanwhile. `watch` hears of the progress and may
+    /// end it.
+    ///
+    /// [`StoreError::Collecting`] while another collection runs, and
+    /// [`StoreError::Shared`] where other processes use the store.
+    fn collect(
+        &self,
+        policy: &CollectPolicy,
+        watch: Watch<Collected>,
+    ) -> impl Future<Output = Result<Collected, StoreError>> + Send;
+
+    /// Reads every content, compares it with its digest, and sets aside what
+    /// has other bytes: it is served to nobody, and a push of the same content
+    /// heals it. `watch` hears of the progress and may end it; the next scrub
+    /// goes on from there.
+    fn scrub(
+        &self,
+        policy: &ScrubPolicy,
+        watch: Watch<Scrubbed>,
+    ) -> impl Future<Output = Result<Scrubbed, StoreError>> + Send;
 
     /// Whether the store can be written to now.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -1,11 +1,11 @@
 //! The file system calls of the store, each of which a test can make fail.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::stamp::Stamp;
 use crate::fs::{self as files, At as _, FsError};
@@ -30,6 +30,8 @@ pub enum Step {
     Remove,
     /// Opening or reading a file.
     Read,
+    /// Setting the time of a file.
+    Touch,
 }
 
 /// Asked before each step of the store; what it answers is what the store
@@ -64,9 +66,10 @@ impl Disk {
     }
 
     /// A path for a file that is not in its place yet.
-    pub(super) fn temporary(&self) -> Result<PathBuf, FsError> {
+    pub(super) fn temporary(&self) -> Result<Temporary, FsError> {
         let id = UploadId::random().at("draw a random name in", &self.temporary)?;
-        Ok(self.temporary.join(id.as_str()))
+        let path = self.temporary.join(id.as_str());
+        Ok(Temporary { path, faults: self.faults.clone() })
     }
 
     pub(super) fn create(&self, path: &Path) -> Result<File, FsError> {
@@ -89,15 +92,31 @@ impl Disk {
     /// Takes the lock that a file stands for, making the file if need be, and
     /// waits for whoever holds it. Dropping the file gives the lock back.
     pub(super) fn lock(&self, path: &Path) -> Result<File, FsError> {
-        self.ask(Step::Create, path)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .at("create", path)?;
+        let file = self.lock_file(path)?;
         file.lock().at("lock", path)?;
         Ok(file)
+    }
+
+    /// Takes a lock as [`Disk::lock`] does, together with others.
+    pub(super) fn lock_shared(&self, path: &Path) -> Result<File, FsError> {
+        let file = self.lock_file(path)?;
+        file.lock_shared().at("lock", path)?;
+        Ok(file)
+    }
+
+    /// Takes a lock as [`Disk::lock`] does; `None` while someone holds it.
+    pub(super) fn try_lock(&self, path: &Path) -> Result<Option<File>, FsError> {
+        let file = self.lock_file(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+        }
+    }
+
+    fn lock_file(&self, path: &Path) -> Result<File, FsError> {
+        self.ask(Step::Create, path)?;
+        OpenOptions::new().write(true).create(true).truncate(false).open(path).at("create", path)
     }
 
     /// The length of a file; `None` where there is none.
@@ -217,19 +236,18 @@ impl Disk {
     pub(super) fn place(&self, from: &Path, to: &Path) -> Result<(), FsError> {
         let folder = to.parent().unwrap_or(Path::new("."));
         self.make_folder(folder)?;
-        self.ask(Step::Rename, to)?;
-        fs::rename(from, to).at("rename into place", to)?;
+        self.rename(from, to)?;
         self.sync_folder(folder)
     }
 
     /// Writes a small file so that a reader or a crash sees the old content or
     /// the new, and returns when the new one is durable.
     pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-        let temporary = Temporary(self.temporary()?);
-        let file = self.create(&temporary.0)?;
-        self.write(&file, &temporary.0, &[bytes])?;
-        self.sync(&file, &temporary.0)?;
-        self.place(&temporary.0, path)
+        let temporary = self.temporary()?;
+        let file = self.create(&temporary.path)?;
+        self.write(&file, &temporary.path, &[bytes])?;
+        self.sync(&file, &temporary.path)?;
+        self.place(&temporary.path, path)
     }
 
     /// Makes sure that a file which is in its place already stays there: whoever
@@ -241,11 +259,10 @@ impl Disk {
     /// Writes a small file that nothing is lost with: whole or not at all for
     /// readers, whatever the system made of it after a loss of power.
     pub(super) fn put_for_now(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-        let temporary = Temporary(self.temporary()?);
-        let file = self.create(&temporary.0)?;
-        self.write(&file, &temporary.0, &[bytes])?;
-        self.ask(Step::Rename, path)?;
-        fs::rename(&temporary.0, path).at("rename into place", path)
+        let temporary = self.temporary()?;
+        let file = self.create(&temporary.path)?;
+        self.write(&file, &temporary.path, &[bytes])?;
+        self.rename(&temporary.path, path)
     }
 
     /// Adds to a small file that nothing is lost with, making it and its folder
@@ -275,6 +292,11 @@ impl Disk {
         }
         let _alone = self.making.write().unwrap_or_else(PoisonError::into_inner);
         self.make_folder_alone(path)
+    }
+
+    /// Makes the folder that a file is to be put in.
+    pub(super) fn make_folder_of(&self, path: &Path) -> Result<(), FsError> {
+        self.make_folder(path.parent().unwrap_or(Path::new(".")))
     }
 
     /// Makes a folder in one that is there, not durably.
@@ -348,6 +370,34 @@ impl Disk {
         Ok(modified.transpose()?.map(|time| time.elapsed().unwrap_or_default()))
     }
 
+    /// What the system says of a file; `None` where there is none.
+    pub(super) fn look(&self, path: &Path) -> Result<Option<Metadata>, FsError> {
+        self.ask(Step::Read, path)?;
+        there(fs::metadata(path)).at("look at", path)
+    }
+
+    /// Sets the time of an open file to now: its lease begins anew. On a
+    /// read-only disk nothing is collected either.
+    pub(super) fn touch(&self, file: &File, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::Touch, path)?;
+        match file.set_modified(SystemTime::now()) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            touched => touched.at("set the time of", path),
+        }
+    }
+
+    /// Moves a file to a folder that is there, not durably.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), FsError> {
+        self.ask(Step::Rename, to)?;
+        fs::rename(from, to).at("rename into place", to)
+    }
+
+    /// Removes a file, not durably; `false` where there was none.
+    pub(super) fn unlink(&self, path: &Path) -> Result<bool, FsError> {
+        self.ask(Step::Remove, path)?;
+        files::remove_file(path)
+    }
+
     /// Removes a file or a folder with all that is in it, not durably.
     pub(super) fn discard(&self, path: &Path) -> Result<(), FsError> {
         self.ask(Step::Remove, path)?;
@@ -361,11 +411,17 @@ impl Disk {
 
 /// A file that is removed when this goes out of scope; once it was renamed
 /// there is nothing left to remove.
-pub(super) struct Temporary(pub(super) PathBuf);
+pub(super) struct Temporary {
+    pub(super) path: PathBuf,
+    faults: Option<Arc<dyn Faults>>,
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = files::remove_if_there(&self.0);
+        let faults = self.faults.as_ref();
+        if faults.is_none_or(|faults| faults.before(Step::Remove, &self.path).is_ok()) {
+            let _ = files::remove_if_there(&self.path);
+        }
     }
 }
 

@@ -11,6 +11,10 @@
 //! repositories/<name>/_lock                          held while tags or manifests change
 //! uploads/<id>/{state,data,hash}              an upload under way
 //! tmp/<random>                                not in its place yet
+//! quarantine/<algorithm>-<hex>                content that doesn't have its digest
+//! processes/<random>                          locked by each process that uses the folder
+//! scrubbed                                    how far a scrub came
+//! collecting                                  locked while one of them collects
 //! ```
 //!
 //! Nothing collides: no component of a repository name starts with `_`.
@@ -50,6 +54,26 @@ impl Layout {
 
     pub(super) fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    pub(super) fn processes(&self) -> PathBuf {
+        self.root.join("processes")
+    }
+
+    pub(super) fn collecting(&self) -> PathBuf {
+        self.root.join("collecting")
+    }
+
+    pub(super) fn scrubbed(&self) -> PathBuf {
+        self.root.join("scrubbed")
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    pub(super) fn quarantined(&self, digest: &Digest) -> PathBuf {
+        self.quarantine().join(format!("{}-{}", digest.algorithm(), digest.hex()))
     }
 
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {

@@ -1,20 +1,26 @@
 //! Manifests and who refers to whom.
 
+use std::path::{Path, PathBuf};
+
 use super::Inner;
 use crate::digest::Digest;
-use crate::registry::manifest::{Descriptor, Manifest};
+use crate::registry::manifest::Descriptor;
 use crate::registry::name::RepositoryName;
+use crate::registry::store::collect::{Candidate, mentions};
 use crate::registry::store::{
-    Page, Referral, Referrers, ReferrersPage, StoreError, StoredManifest,
+    Page, Referral, Referrers, ReferrersPage, Required, StoreError, StoredManifest,
 };
 
 impl Inner {
+    /// Whether the repository holds a manifest, whose lease begins anew.
     pub(super) fn manifest_exists(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<bool, StoreError> {
-        Ok(self.disk.exists(&self.layout.manifest(repository, digest))?
+        let pin = self.leases.pin(digest);
+        let link = self.layout.manifest(repository, digest);
+        Ok(self.read_leased(&link, &pin)?.is_some()
             && self.disk.exists(&self.layout.blob(digest))?)
     }
 
@@ -27,7 +33,11 @@ impl Inner {
     ) -> Result<Option<StoredManifest>, StoreError> {
         let damaged =
             |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
+        let pin = self.leases.pin(digest);
         let link = self.layout.manifest(repository, digest);
+        if self.read_leased(&link, &pin)?.is_none() {
+            return Ok(None);
+        }
         let Some((text, stamp)) = self.disk.read_stamped(&link)? else { return Ok(None) };
         let media_type =
             String::from_utf8(text).map_err(|_| damaged("its media type is not UTF-8"))?;
@@ -53,13 +63,38 @@ impl Inner {
         repository: &RepositoryName,
         manifest: &StoredManifest,
         referral: Option<&Referral>,
+        required: &Required,
     ) -> Result<(), StoreError> {
         let digest = &manifest.digest;
         let blob = self.layout.blob(digest);
         self.disk.make_folder(&self.layout.repository(repository))?;
         let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        let (mentions, _) = mentions(&manifest.media_type, &manifest.bytes);
+        let pins: Vec<_> =
+            mentions.iter().map(|digest| (digest, self.leases.pin(digest))).collect();
+        for (digest, pin) in &pins {
+            self.read_leased(&self.layout.blob_link(repository, digest), pin)?;
+            self.read_leased(&self.layout.manifest(repository, digest), pin)?;
+        }
+        for (digest, pin) in &pins {
+            // The manifest must not be durable before what it is made of.
+            if pin.is_shared() {
+                self.keep_blob(repository, digest)?;
+            }
+        }
+        for digest in &required.blobs {
+            if self.blob_size(repository, digest)?.is_none() {
+                return Err(StoreError::Missing { what: "blob", digest: digest.clone() });
+            }
+        }
+        for digest in &required.manifests {
+            if !self.manifest_exists(repository, digest)? {
+                return Err(StoreError::Missing { what: "manifest", digest: digest.clone() });
+            }
+        }
+        let pin = self.leases.pin(digest);
         let link = self.layout.manifest(repository, digest);
-        if self.disk.read(&link)?.as_deref() == Some(manifest.media_type.as_bytes())
+        if self.read_leased(&link, &pin)?.as_deref() == Some(manifest.media_type.as_bytes())
             && self.disk.read(&blob)?.as_deref() == Some(&*manifest.bytes)
         {
             self.disk.keep(&blob)?;
@@ -91,13 +126,51 @@ impl Inner {
                 self.disk.remove(&path)?;
             }
         }
-        if let Ok(Some(manifest)) = self.manifest(repository, digest)
-            && let Ok((_, Manifest { subject: Some(subject), .. })) =
-                Manifest::parse(Some(&manifest.media_type), &manifest.bytes)
+        if let Some(folder) = self.remove_manifest(repository, digest)? {
+            self.disk.sync_folder(&folder)?;
+        }
+        Ok(true)
+    }
+
+    /// Removes a manifest to which no tag points; gives the folder that has to
+    /// be synced. Its entry among the referrers goes first, durably: one that
+    /// comes back without its manifest isn't shown.
+    pub(super) fn remove_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let link = self.layout.manifest(repository, digest);
+        if let Some(media_type) = self.disk.read(&link)?
+            && let Ok(Some(bytes)) = self.disk.read(&self.layout.blob(digest))
+            && let (_, Some(subject)) = mentions(&String::from_utf8_lossy(&media_type), &bytes)
         {
             self.disk.remove(&self.layout.referrer(repository, &subject, digest))?;
         }
-        Ok(self.disk.remove(&link)?)
+        let removed = self.disk.unlink(&link)?;
+        Ok(link.parent().filter(|_| removed).map(Path::to_owned))
+    }
+
+    /// What a collection has to know of a manifest; `None` where it is gone.
+    pub(super) fn candidate(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        rooted: bool,
+    ) -> Result<Option<Candidate>, StoreError> {
+        let damaged =
+            |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
+        let path = self.layout.manifest(repository, digest);
+        let Some(link) = self.disk.read(&path)? else { return Ok(None) };
+        let Some(bytes) = self.disk.read(&self.layout.blob(digest))? else {
+            // Deleted meanwhile, or lost.
+            let lost = self.disk.exists(&path)?;
+            return if lost { Err(damaged("its file is missing")) } else { Ok(None) };
+        };
+        if Digest::of(digest.algorithm(), &bytes) != *digest {
+            return Err(damaged("its file has other content"));
+        }
+        Ok(Some(Candidate::read(&String::from_utf8_lossy(&link), &bytes, rooted)))
     }
 
     /// Only those whose manifest is there: a crash may leave an entry without.
@@ -118,7 +191,7 @@ impl Inner {
             let text = self.disk.read(&folder.join(name))?.unwrap_or_default();
             if let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&text)
                 && page.wants(&descriptor)
-                && self.manifest_exists(repository, &digest)?
+                && self.disk.exists(&self.layout.manifest(repository, &digest))?
                 && !found.add(descriptor, page)
             {
                 return Ok(found);

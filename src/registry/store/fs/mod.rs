@@ -1,20 +1,26 @@
 //! The store on a file system: the truth is files, there is no index.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use self::disk::Disk;
 use self::layout::Layout;
+use self::lease::Leases;
 use self::listings::Listings;
+use self::process::Process;
 use self::read::Copying;
 use self::remembered::{Known, Remembered};
 use self::upload::FsUpload;
 use self::verified::Verified;
 use super::{
-    BlobRead, Expected, Listing, Page, Referral, Referrers, ReferrersPage, Store, StoreError,
-    StoredManifest, TagMove, UploadId, UploadStatus,
+    BlobRead, CollectPolicy, Collected, Expected, LEASE, Listing, Page, Referral, Referrers,
+    ReferrersPage, Required, ScrubPolicy, Scrubbed, Store, StoreError, StoredManifest, TagMove,
+    UploadId, UploadStatus, Watch,
 };
 use crate::digest::{Algorithm, Digest};
 use crate::registry::access::{Actions, Permissions};
@@ -24,14 +30,19 @@ use crate::registry::reference::Tag;
 mod blob;
 mod cache;
 mod catalog;
+mod collect;
 mod disk;
 mod history;
 mod layout;
+mod lease;
 mod listings;
 mod manifest;
+mod process;
+mod quiet;
 mod read;
 mod remembered;
 mod resident;
+mod scrub;
 mod stamp;
 mod sweep;
 mod tag;
@@ -42,6 +53,9 @@ pub use disk::{Faults, Step};
 
 /// What the `layout` file of a data folder says.
 const LAYOUT: &str = "1";
+
+/// Repositories share locks in this process: many enough that two seldom meet.
+const WRITERS: usize = 64;
 
 /// How many repositories are looked at to find one that holds a blob.
 const HOLDERS_LOOKED_AT: usize = 1000;
@@ -61,6 +75,28 @@ struct Inner {
     listings: Listings,
     verified: Verified,
     copying: Copying,
+    leases: Leases,
+    lease: Duration,
+    process: Process,
+    /// Whoever changes a repository holds one of these before it takes a
+    /// thread, so that those who wait don't take all threads.
+    writers: Vec<Arc<Mutex<()>>>,
+}
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct FsOptions {
+    /// How long what a push, a mount or a question touched is kept from
+    /// collection: [`LEASE`] unless said otherwise.
+    pub lease: Duration,
+    /// Asked before each step. For tests.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+impl Default for FsOptions {
+    fn default() -> Self {
+        Self { lease: LEASE, faults: None }
+    }
 }
 
 impl FsStore {
@@ -71,16 +107,16 @@ impl FsStore {
     /// Where the folder can't be made or written to, or holds a layout of
     /// another version.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        Self::open_with(root, None)
+        Self::open_with(root, FsOptions::default())
     }
 
-    /// The same, asking before each step. For tests.
+    /// The same with other options.
     ///
     /// # Errors
     /// As [`FsStore::open`].
-    pub fn open_with(root: &Path, faults: Option<Arc<dyn Faults>>) -> Result<Self, StoreError> {
+    pub fn open_with(root: &Path, options: FsOptions) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
-        let disk = Disk::new(layout.temporary(), faults);
+        let disk = Disk::new(layout.temporary(), options.faults);
         for folder in [layout.temporary(), layout.uploads(), layout.blobs(), layout.repositories()]
         {
             disk.make_folder(&folder)?;
@@ -97,17 +133,43 @@ impl FsStore {
                 return Err(StoreError::Layout { path: root.to_owned(), found, known: LAYOUT });
             }
         }
-        let inner = Arc::new(Inner {
+        let process = Process::join(&disk, &layout)?;
+        let inner = Inner {
             disk,
             layout,
             remembered: Remembered::default(),
             listings: Listings::default(),
             verified: Verified::default(),
             copying: Copying::default(),
-        });
-        let store = Self { inner };
-        store.inner.probe()?;
-        Ok(store)
+            leases: Leases::default(),
+            lease: options.lease,
+            process,
+            writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
+        };
+        inner.probe()?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs file system calls that change a repository, one after the other.
+    async fn change<T: Send + 'static>(
+        &self,
+        repository: &RepositoryName,
+        work: impl FnOnce(&Inner, &RepositoryName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut hasher = DefaultHasher::new();
+        repository.as_str().hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % WRITERS as u64).unwrap_or_default();
+        let alone = match self.inner.writers.get(index) {
+            Some(writer) => Some(Arc::clone(writer).lock_owned().await),
+            None => None,
+        };
+        let repository = repository.clone();
+        self.run(move |inner| {
+            // The thread holds it, not the request, which may go away.
+            let _alone = alone;
+            work(inner, &repository)
+        })
+        .await
     }
 
     /// Runs file system calls where they may block.
@@ -129,9 +191,9 @@ impl std::fmt::Debug for FsStore {
 impl Inner {
     /// Writes a block and takes it away again.
     fn probe(&self) -> Result<(), StoreError> {
-        let probe = disk::Temporary(self.disk.temporary()?);
-        let file = self.disk.create(&probe.0)?;
-        Ok(self.disk.write(&file, &probe.0, &[&[0; 4096]])?)
+        let probe = self.disk.temporary()?;
+        let file = self.disk.create(&probe.path)?;
+        Ok(self.disk.write(&file, &probe.path, &[&[0; 4096]])?)
     }
 }
 
@@ -172,8 +234,9 @@ impl Store for FsStore {
     ) -> Result<bool, StoreError> {
         let (from, to, digest) = (from.clone(), to.clone(), digest.clone());
         self.run(move |inner| {
+            let pin = inner.leases.pin(&digest);
             let Some(size) = inner.blob_size(&from, &digest)? else { return Ok(false) };
-            inner.link_blob(&to, &digest, size)?;
+            inner.link_blob(&to, &digest, size, &pin)?;
             Ok(true)
         })
         .await
@@ -203,11 +266,8 @@ impl Store for FsStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<bool, StoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| {
-            Ok(inner.disk.remove(&inner.layout.blob_link(&repository, &digest))?)
-        })
-        .await
+        let digest = digest.clone();
+        self.change(repository, move |inner, name| inner.delete_blob(name, &digest)).await
     }
 
     async fn upload_create(
@@ -288,10 +348,14 @@ impl Store for FsStore {
         repository: &RepositoryName,
         manifest: &StoredManifest,
         referral: Option<&Referral>,
+        required: &Required,
     ) -> Result<(), StoreError> {
-        let (repository, manifest) = (repository.clone(), manifest.clone());
+        let (manifest, required) = (manifest.clone(), required.clone());
         let referral = referral.cloned();
-        self.run(move |inner| inner.put_manifest(&repository, &manifest, referral.as_ref())).await
+        self.change(repository, move |inner, name| {
+            inner.put_manifest(name, &manifest, referral.as_ref(), &required)
+        })
+        .await
     }
 
     async fn manifest_delete(
@@ -299,8 +363,8 @@ impl Store for FsStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<bool, StoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| inner.delete_manifest(&repository, &digest)).await
+        let digest = digest.clone();
+        self.change(repository, move |inner, name| inner.delete_manifest(name, &digest)).await
     }
 
     async fn referrers(
@@ -335,14 +399,14 @@ impl Store for FsStore {
         digest: &Digest,
         expected: &Expected,
     ) -> Result<(), StoreError> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        let (digest, expected) = (digest.clone(), expected.clone());
-        self.run(move |inner| inner.set_tag(&repository, &tag, &digest, &expected)).await
+        let (tag, digest, expected) = (tag.clone(), digest.clone(), expected.clone());
+        self.change(repository, move |inner, name| inner.set_tag(name, &tag, &digest, &expected))
+            .await
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StoreError> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| inner.delete_tag(&repository, &tag)).await
+        let tag = tag.clone();
+        self.change(repository, move |inner, name| inner.delete_tag(name, &tag)).await
     }
 
     async fn tag_history(
@@ -370,6 +434,24 @@ impl Store for FsStore {
     ) -> Result<Listing<RepositoryName>, StoreError> {
         let (page, caller) = (page.clone(), caller.clone());
         self.run(move |inner| Ok(catalog::page(inner, &page, &caller)?)).await
+    }
+
+    async fn collect(
+        &self,
+        policy: &CollectPolicy,
+        watch: Watch<Collected>,
+    ) -> Result<Collected, StoreError> {
+        let (inner, policy) = (Arc::clone(&self.inner), *policy);
+        quiet::run("collect", move || inner.collect(&policy, &watch)).await?
+    }
+
+    async fn scrub(
+        &self,
+        policy: &ScrubPolicy,
+        watch: Watch<Scrubbed>,
+    ) -> Result<Scrubbed, StoreError> {
+        let (inner, policy) = (Arc::clone(&self.inner), *policy);
+        quiet::run("scrub", move || inner.scrub(&policy, &watch)).await?
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! or another one, changes their stamps.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::Inner;
 use super::cache::Cache;
@@ -48,24 +49,28 @@ pub(super) enum Known<T> {
 impl Inner {
     /// What a tag points to, as far as it is known.
     pub(super) fn known_tag(&self, path: &Path) -> Result<Known<Digest>, StoreError> {
-        self.known(&self.remembered.tags, path)
+        self.known(&self.remembered.tags, path, Duration::MAX)
     }
 
     /// A manifest, as far as it is known. Its content was checked against its
     /// digest when it was read, so the link alone decides.
     pub(super) fn known_manifest(&self, link: &Path) -> Result<Known<StoredManifest>, StoreError> {
-        self.known(&self.remembered.manifests, link)
+        self.known(&self.remembered.manifests, link, self.fresh())
     }
 
     /// The length that a blob was acknowledged with, as far as it is known.
     pub(super) fn known_link(&self, path: &Path) -> Result<Known<u64>, StoreError> {
-        self.known(&self.remembered.links, path)
+        self.known(&self.remembered.links, path, Duration::MAX)
     }
 
     /// Reads the length that a blob was acknowledged with and remembers it.
-    pub(super) fn read_link(&self, path: &Path) -> Result<Option<u64>, StoreError> {
+    pub(super) fn read_link(
+        &self,
+        path: &Path,
+        digest: &Digest,
+    ) -> Result<Option<u64>, StoreError> {
         let Some((text, stamp)) = self.disk.read_stamped(path)? else { return Ok(None) };
-        let size = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+        let size = self.size_in(&text, digest)?;
         if let Some(size) = size
             && stamp.is_settled()
         {
@@ -78,10 +83,14 @@ impl Inner {
         &self,
         cache: &Cache<(Stamp, V)>,
         path: &Path,
+        fresh: Duration,
     ) -> Result<Known<V>, StoreError> {
         let Some((read, value)) = cache.get(path.as_os_str()) else { return Ok(Known::Unknown) };
         match self.disk.stamp(path)? {
-            Some(stamp) if stamp == read => return Ok(Known::Found(value)),
+            // A lease that has to be renewed is renewed by who reads the file.
+            Some(stamp) if stamp == read && stamp.age() <= fresh => {
+                return Ok(Known::Found(value));
+            }
             Some(_) => {}
             None => {
                 cache.forget(path.as_os_str());

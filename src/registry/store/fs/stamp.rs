@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a file must have been left alone before what was read from it is
 /// remembered, in nanoseconds. The system's file times move in ticks of some
@@ -44,6 +44,13 @@ impl Stamp {
         now - self.modified.max(self.changed) > SETTLED
     }
 
+    /// How long ago the content was changed.
+    pub(super) fn age(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified = u64::try_from(self.modified).map(Duration::from_nanos).unwrap_or_default();
+        now.saturating_sub(modified)
+    }
+
     /// Whether both are of the same content, which a new name or a new link of
     /// the file doesn't change.
     pub(super) fn has_content_of(&self, other: &Self) -> bool {
@@ -58,8 +65,6 @@ fn nanoseconds(seconds: i64, rest: i64) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

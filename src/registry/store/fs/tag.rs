@@ -27,6 +27,7 @@ impl Inner {
             return Err(missing());
         }
         let _alone = self.disk.lock(&self.layout.lock(repository))?;
+        let _pin = self.leases.pin(digest);
         if !self.manifest_exists(repository, digest)? {
             return Err(missing());
         }
@@ -47,6 +48,19 @@ impl Inner {
         if let Err(error) = self.remember(repository, tag, from.as_ref(), digest) {
             tracing::warn!(%repository, %tag, %error, "a move of the tag is not in its history");
         }
+        self.renew(repository, now.as_ref())
+    }
+
+    /// What a tag no longer points to is kept for a lease from now on.
+    fn renew(
+        &self,
+        repository: &RepositoryName,
+        digest: Option<&Digest>,
+    ) -> Result<(), StoreError> {
+        if let Some(digest) = digest {
+            let pin = self.leases.pin(digest);
+            self.read_leased(&self.layout.manifest(repository, digest), &pin)?;
+        }
         Ok(())
     }
 
@@ -60,7 +74,10 @@ impl Inner {
             return Ok(false);
         }
         let _alone = self.disk.lock(&self.layout.lock(repository))?;
-        Ok(self.disk.remove(&path)?)
+        let now = self.tag(&path)?;
+        let removed = self.disk.remove(&path)?;
+        self.renew(repository, now.as_ref())?;
+        Ok(removed)
     }
 
     pub(super) fn tags(

@@ -21,6 +21,10 @@ use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 /// batch is written the next one is gathered, so an upload holds two.
 const BATCH: usize = 512 * 1024;
 
+/// How many bytes are left to the system's own leisure before they are on
+/// their way to the disk: the sync at the end has no more than that to wait for.
+const BEHIND: u64 = 32 * 1024 * 1024;
+
 /// How many pieces are gathered at most, however small: each costs more than
 /// its bytes, and the system takes no more in one call.
 const PIECES: usize = 1024;
@@ -104,7 +108,8 @@ pub(super) fn resume(
         pending: Vec::new(),
         pending_bytes: 0,
         received: size,
-        work: Work::Idle(Box::new(Open { file, path, hasher, written: size })),
+        work: Work::Idle(Box::new(Open { file, path, hasher, written: size, begun: size })),
+        ahead: None,
     }))
 }
 
@@ -114,16 +119,24 @@ pub(super) fn once(
     repository: &RepositoryName,
     algorithm: Algorithm,
 ) -> Result<FsUpload, StoreError> {
-    let path = inner.disk.temporary()?;
+    let temporary = inner.disk.temporary()?;
+    let path = temporary.path.clone();
     let file = inner.disk.create(&path)?;
     Ok(FsUpload {
         inner: Arc::clone(inner),
         repository: repository.clone(),
-        place: Place::Once { _file: Temporary(path.clone()) },
+        place: Place::Once { _file: temporary },
         pending: Vec::new(),
         pending_bytes: 0,
         received: 0,
-        work: Work::Idle(Box::new(Open { file, path, hasher: Hasher::new(algorithm), written: 0 })),
+        work: Work::Idle(Box::new(Open {
+            file,
+            path,
+            hasher: Hasher::new(algorithm),
+            written: 0,
+            begun: 0,
+        })),
+        ahead: None,
     })
 }
 
@@ -167,6 +180,8 @@ pub struct FsUpload {
     pending_bytes: usize,
     received: u64,
     work: Work,
+    /// Syncs what was written a while ago.
+    ahead: Option<JoinHandle<Result<(), FsError>>>,
 }
 
 /// Where the data is, and what goes when the upload is over.
@@ -188,6 +203,8 @@ struct Open {
     path: PathBuf,
     hasher: Hasher,
     written: u64,
+    /// How much of it is on its way to the disk.
+    begun: u64,
 }
 
 impl FsUpload {
@@ -219,6 +236,7 @@ impl FsUpload {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.sync_ahead().await?;
         let batch = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
@@ -231,10 +249,43 @@ impl FsUpload {
         Ok(())
     }
 
+    /// Sends what has been written to the disk while the next bytes arrive.
+    async fn sync_ahead(&mut self) -> Result<(), StoreError> {
+        let Work::Idle(open) = &mut self.work else { return Ok(()) };
+        if open.written - open.begun < BEHIND {
+            return Ok(());
+        }
+        // One at a time: a client that is faster than the disk waits for it.
+        if let Some(before) = self.ahead.take() {
+            before.await??;
+        }
+        let file = open.file.try_clone().at("sync", &open.path)?;
+        open.begun = open.written;
+        let (inner, path) = (Arc::clone(&self.inner), open.path.clone());
+        let folder = match &self.place {
+            Place::Folder(folder) => Some(folder.clone()),
+            Place::Once { .. } => None,
+        };
+        self.ahead = Some(tokio::task::spawn_blocking(move || {
+            let synced = inner.disk.sync(&file, &path);
+            if let (Err(_), Some(folder)) = (&synced, folder) {
+                // What the system has of it can't be trusted from now on, and
+                // it says so only once: nobody may go on with this upload.
+                let _ = inner.disk.discard(&folder);
+            }
+            synced
+        }));
+        Ok(())
+    }
+
     /// The file with all that was taken in.
     async fn settle(&mut self) -> Result<Box<Open>, StoreError> {
         self.flush().await?;
         self.idle().await?;
+        if let Some(before) = self.ahead.take() {
+            // The system says once that a sync went wrong, and it may be this one.
+            before.await??;
+        }
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Idle(open) => Ok(open),
             Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
@@ -302,8 +353,7 @@ impl Open {
         Ok(())
     }
 
-    /// The data becomes durable, then the blob, then the repository's link:
-    /// whoever sees one of them can rely on what comes before it.
+    /// The data becomes durable, then the blob and the repository's link to it.
     fn finish(
         self,
         inner: &Inner,
@@ -320,9 +370,12 @@ impl Open {
             return Err(StoreError::DigestMismatch { expected: expected.clone(), found });
         }
         inner.disk.sync(&self.file, &self.path)?;
-        inner.disk.place(&self.path, &inner.layout.blob(expected))?;
-        inner.verified(expected, &self.file.metadata().at("look at", &self.path)?);
-        inner.link_blob(repository, expected, self.written)?;
+        let metadata = self.file.metadata().at("look at", &self.path)?;
+        let pin = inner.leases.pin(expected);
+        inner.place_blob(repository, &self.path, expected, self.written, &pin)?;
+        inner.verified(expected, &metadata);
+        // The damaged one has been replaced. Its leftover harms nobody.
+        let _ = inner.disk.unlink(&inner.layout.quarantined(expected));
         Ok(self.written)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -51,9 +52,17 @@ impl Inner {
         self.verified.enter(digest, Stamp::of(metadata), Instant::now());
     }
 
-    /// Content was read and doesn't have its digest.
-    pub(super) fn refuted(&self, digest: &Digest, _metadata: &Metadata) {
+    /// Content was read and doesn't have its digest: nobody is served it again
+    /// until it is pushed again.
+    pub(super) fn refuted(&self, digest: &Digest, metadata: &Metadata) {
         self.verified.0.forget(key(digest));
+        match self.quarantine(digest, metadata.ino()) {
+            Ok(true) => {
+                tracing::error!(%digest, "content was damaged when it was pulled; it is in quarantine until it is pushed again");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(%digest, %error, "damaged content can't be set aside"),
+        }
     }
 }
 

@@ -1,0 +1,168 @@
+//! What is written down about each request: its line in the log, its place in
+//! the metrics, in the audit and in a trace, all under one id.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+
+use super::audit::{self, Deed};
+use super::operation;
+use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
+use super::trace::{Span, Tracer};
+use crate::registry::auth::{Credentials, Identity};
+use crate::registry::http::authenticate::Gate;
+use crate::registry::http::base_url::Connection;
+use crate::registry::metrics::{AuthFailure, Metrics, Operation};
+
+/// What stands in the place of a user whom nobody knows: it may be a password
+/// that was typed into the wrong field.
+const NOBODY: &str = "(unknown)";
+
+/// What looks at every request.
+pub struct Observer {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Names requests.
+    pub ids: RequestIds,
+    /// Knows the users.
+    pub gate: Arc<Gate>,
+    /// Makes traces, where a collector is named.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+/// What of a request is still needed when its answer is there.
+struct Seen {
+    id: RequestId,
+    operation: Operation,
+    method: Method,
+    path: String,
+    connection: Option<Connection>,
+    credentials: Option<HeaderValue>,
+    deed: Option<Deed>,
+    start: Instant,
+}
+
+/// Looks at a request and at its answer. Everything that is logged in between
+/// carries the request's id.
+pub async fn observe(
+    State(observer): State<Arc<Observer>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let seen = Seen {
+        id: observer.ids.of(request.headers()),
+        operation: operation::operation(request.method(), request.uri().path()),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        connection: request.extensions().get().copied(),
+        credentials: request.headers().get(AUTHORIZATION).cloned(),
+        deed: Deed::of(&request),
+        start: Instant::now(),
+    };
+    let trace = observer.tracer.as_ref().and_then(|_| Tracer::begin(request.headers()));
+    let begun = SystemTime::now();
+    let span = tracing::error_span!(
+        "request",
+        request_id = seen.id.as_str(),
+        trace_id =
+            trace.map(|(context, _)| tracing::field::display(format!("{:032x}", context.trace)))
+    );
+    request.extensions_mut().insert(seen.id.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| observer.write_down(&seen, &response));
+    if let (Some(tracer), Some((context, id))) = (&observer.tracer, trace) {
+        let span = Span {
+            context,
+            id,
+            method: seen.method.clone(),
+            operation: seen.operation,
+            path: seen.path.clone(),
+            request_id: seen.id.as_str().to_owned(),
+            peer: seen.connection.map(|connection| connection.peer.ip().to_string()),
+            user: user(&response).map(str::to_owned),
+            status: response.status().as_u16(),
+            start: begun,
+            end: begun,
+        };
+        response.extensions_mut().insert(tracer.open(span));
+    }
+    if let Some(id) = seen.id.header() {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+impl Observer {
+    fn write_down(&self, seen: &Seen, response: &Response) {
+        let status = response.status();
+        let after = seen.start.elapsed();
+        let method = operation::method(&seen.method);
+        self.metrics.http.answered(seen.operation, method, status.as_u16(), after);
+        let mut claimed = None;
+        if let Some(reason) = failure(seen.credentials.as_ref(), response) {
+            self.metrics.http.auth_failure(reason);
+            claimed = self.claimed(seen.credentials.as_ref());
+        }
+        log(seen, response, u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        let connection = seen.connection.as_ref();
+        let claimed = claimed.as_deref();
+        match &seen.deed {
+            Some(deed) => deed.write(response, connection, claimed, seen.id.as_str()),
+            None if status == StatusCode::UNAUTHORIZED && claimed.is_some() => {
+                audit::refused_login(connection, claimed, seen.id.as_str());
+            }
+            None => {}
+        }
+    }
+
+    /// Whom wrong Basic credentials name, if that is one of the users.
+    fn claimed(&self, credentials: Option<&HeaderValue>) -> Option<String> {
+        match Credentials::parse(credentials?.as_bytes())? {
+            Credentials::Basic { user, .. } if self.gate.authenticator.knows(&user) => Some(user),
+            Credentials::Basic { .. } => Some(NOBODY.to_owned()),
+            Credentials::Bearer(_) => None,
+        }
+    }
+}
+
+fn user(response: &Response) -> Option<&str> {
+    response.extensions().get::<Identity>().and_then(|found| found.user.as_deref())
+}
+
+/// Why a request was not let in, if it wasn't. A challenge to one that brings
+/// no credentials is no failure.
+fn failure(credentials: Option<&HeaderValue>, response: &Response) -> Option<AuthFailure> {
+    match response.status() {
+        StatusCode::UNAUTHORIZED => match Credentials::parse(credentials?.as_bytes()) {
+            Some(Credentials::Basic { .. }) => Some(AuthFailure::Password),
+            Some(Credentials::Bearer(_)) => Some(AuthFailure::Token),
+            None => Some(AuthFailure::Malformed),
+        },
+        StatusCode::FORBIDDEN => Some(AuthFailure::Denied),
+        StatusCode::TOO_MANY_REQUESTS if user(response).is_none() && credentials.is_some() => {
+            Some(AuthFailure::Throttled)
+        }
+        _ => None,
+    }
+}
+
+/// One line for each request when its answer begins. It holds no header and
+/// no query, so no credential gets in.
+fn log(seen: &Seen, response: &Response, milliseconds: u64) {
+    let Seen { method, path, .. } = seen;
+    let status = response.status().as_u16();
+    let user = user(response);
+    let peer = seen.connection.map(|connection| tracing::field::display(connection.peer));
+    // Probes and scrapes come every few seconds for ever.
+    if matches!(seen.operation, Operation::Probe | Operation::Metrics) {
+        tracing::debug!(%method, path, status, milliseconds, peer, "request");
+    } else {
+        tracing::info!(%method, path, status, milliseconds, user, peer, "request");
+    }
+}

@@ -1,0 +1,258 @@
+//! Who is connected, and since when they have done nothing. One task looks
+//! through the list now and then, so that no connection needs a timer of its
+//! own; where all places are taken, the one that was idle longest makes room.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::registry::metrics::{Closed, Metrics};
+
+/// How often connections are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// No point in time: something has not begun.
+const NEVER: u64 = u64::MAX;
+
+/// How patient the server is.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// With the head of a request.
+    pub head: Duration,
+    /// With a connection that does nothing.
+    pub idle: Duration,
+}
+
+/// Every open connection.
+pub struct Roster {
+    /// Points in time are milliseconds since then.
+    epoch: Instant,
+    patience: Patience,
+    metrics: Metrics,
+    next: AtomicU64,
+    members: Mutex<HashMap<u64, Arc<State>>>,
+}
+
+/// What one connection does.
+struct State {
+    /// Requests whose answer has not been sent whole.
+    busy: AtomicU32,
+    /// Since when there is no request.
+    idle: AtomicU64,
+    /// Since when a part of a head is there. HTTP/1 only: HTTP/2 sends frames
+    /// that mean nothing.
+    head: AtomicU64,
+    /// Since when the client takes nothing of what is sent.
+    stalled: AtomicU64,
+    /// Cancelled to end the connection.
+    ended: CancellationToken,
+}
+
+impl Roster {
+    /// An empty one.
+    pub fn new(patience: Patience, metrics: Metrics) -> Self {
+        Self {
+            epoch: Instant::now(),
+            patience,
+            metrics,
+            next: AtomicU64::new(0),
+            members: Mutex::default(),
+        }
+    }
+
+    /// How patient the server is.
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// A new connection, which is idle.
+    pub fn enter(self: &Arc<Self>) -> Member {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let state = Arc::new(State {
+            busy: AtomicU32::new(0),
+            idle: AtomicU64::new(self.now()),
+            head: AtomicU64::new(NEVER),
+            stalled: AtomicU64::new(NEVER),
+            ended: CancellationToken::new(),
+        });
+        self.lock().insert(id, Arc::clone(&state));
+        Member { roster: Arc::clone(self), id, state }
+    }
+
+    /// Ends the connection that has been idle longest, so that another one can
+    /// be served. Whether there was one.
+    pub fn evict(&self) -> bool {
+        let members = self.lock();
+        let candidates = members.values().filter(|state| !state.ended.is_cancelled());
+        let idle = candidates.filter(|state| state.busy.load(Ordering::Acquire) == 0);
+        let longest = idle.min_by_key(|state| state.idle.load(Ordering::Relaxed)).cloned();
+        drop(members);
+        longest.inspect(|state| self.end(state, Closed::Evicted)).is_some()
+    }
+
+    /// Ends connections on which the server has lost patience, for ever.
+    pub async fn watch(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look();
+        }
+    }
+
+    /// Ends each connection on which the server has lost patience.
+    fn look(&self) {
+        let now = self.now();
+        let longer = |time: &AtomicU64, patience| {
+            let since = time.load(Ordering::Relaxed);
+            since != NEVER && Duration::from_millis(now.saturating_sub(since)) >= patience
+        };
+        for state in self.lock().values() {
+            let idle = state.busy.load(Ordering::Acquire) == 0
+                && (longer(&state.idle, self.patience.idle)
+                    || longer(&state.head, self.patience.head));
+            if (idle || longer(&state.stalled, self.patience.idle)) && !state.ended.is_cancelled() {
+                self.end(state, Closed::Idle);
+            }
+        }
+    }
+
+    fn end(&self, state: &State, reason: Closed) {
+        state.ended.cancel();
+        self.metrics.http.closed(reason);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(NEVER)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<State>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's own entry, which goes when the connection does.
+pub struct Member {
+    roster: Arc<Roster>,
+    id: u64,
+    state: Arc<State>,
+}
+
+impl Member {
+    /// A request is there; the connection is busy until the guard goes.
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.state.busy.fetch_add(1, Ordering::AcqRel);
+        self.state.head.store(NEVER, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Bytes came in, which over HTTP/1 and without a request begin a head.
+    pub fn heard(&self) {
+        if self.state.busy.load(Ordering::Relaxed) == 0
+            && self.state.head.load(Ordering::Relaxed) == NEVER
+        {
+            self.state.head.store(self.roster.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The client took what was sent, or doesn't.
+    pub fn taken(&self, taken: bool) {
+        let stalled = &self.state.stalled;
+        if taken {
+            // A write of the same value would cost other cores their copy.
+            if stalled.load(Ordering::Relaxed) != NEVER {
+                stalled.store(NEVER, Ordering::Relaxed);
+            }
+        } else if stalled.load(Ordering::Relaxed) == NEVER {
+            stalled.store(self.roster.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the connection must end.
+    pub async fn ended(&self) {
+        self.state.ended.cancelled().await;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.roster.lock().remove(&self.id);
+    }
+}
+
+/// One more request on a connection for as long as this is there.
+pub struct Busy(Arc<Member>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let member = &self.0;
+        member.state.idle.store(member.roster.now(), Ordering::Relaxed);
+        member.state.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOR_EVER: Duration = Duration::from_hours(1);
+
+    fn roster(head: Duration, idle: Duration) -> Arc<Roster> {
+        Arc::new(Roster::new(Patience { head, idle }, Metrics::default()))
+    }
+
+    fn is_ended(member: &Member) -> bool {
+        member.state.ended.is_cancelled()
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_and_who_is_busy_stays() {
+        let roster = roster(FOR_EVER, FOR_EVER);
+        let members: Vec<_> = (0..3).map(|_| Arc::new(roster.enter())).collect();
+        for (member, idle) in members.iter().zip([5, 3, 4]) {
+            member.state.idle.store(idle, Ordering::Relaxed);
+        }
+        let busy = members[1].busy();
+        assert!(roster.evict());
+        assert_eq!(
+            members.iter().map(|member| is_ended(member)).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        assert!(roster.evict());
+        assert!(is_ended(&members[0]));
+        assert!(!roster.evict(), "the one that is left works");
+        drop(busy);
+        assert!(roster.evict());
+        assert!(is_ended(&members[1]));
+        drop(members);
+        assert!(roster.lock().is_empty());
+    }
+
+    #[test]
+    fn patience_ends_with_idlers_half_heads_and_those_who_take_nothing() {
+        let impatient = roster(FOR_EVER, Duration::ZERO);
+        let idle = Arc::new(impatient.enter());
+        let works = Arc::new(impatient.enter());
+        let _busy = works.busy();
+        impatient.look();
+        assert!(is_ended(&idle) && !is_ended(&works));
+        works.taken(false);
+        impatient.look();
+        assert!(is_ended(&works), "who works but takes nothing");
+
+        let strict = roster(Duration::ZERO, FOR_EVER);
+        let silent = strict.enter();
+        let half = strict.enter();
+        half.heard();
+        strict.look();
+        assert!(is_ended(&half) && !is_ended(&silent));
+        let whole = Arc::new(strict.enter());
+        whole.heard();
+        let _busy = whole.busy();
+        whole.heard();
+        whole.taken(false);
+        whole.taken(true);
+        strict.look();
+        assert!(!is_ended(&whole));
+    }
+}

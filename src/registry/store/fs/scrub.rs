@@ -1,0 +1,171 @@
+//! Reading everything again, from the disk and not from the system's cache, to
+//! find what rotted. What doesn't have its digest is set aside: nobody is
+//! served it again, and whoever pushes the content again heals it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Advice, fadvise};
+
+use super::Inner;
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::fs::At as _;
+use crate::registry::store::{ScrubPolicy, Scrubbed, StoreError, Watch};
+
+/// How much is read at a time.
+const CHUNK: usize = 128 * 1024;
+
+/// How much is read between two looks at the watch, besides those after each
+/// content.
+const WATCH_EVERY: u64 = 16 * 1024 * 1024;
+
+/// How often the place is noted, so that a restart goes on from there.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
+
+impl Inner {
+    /// Reads every content and compares it with its digest.
+    pub(super) fn scrub(
+        &self,
+        policy: &ScrubPolicy,
+        watch: &Watch<Scrubbed>,
+    ) -> Result<Scrubbed, StoreError> {
+        let mut done = Scrubbed::default();
+        let cursor = self.layout.scrubbed();
+        let begin = if policy.afresh { None } else { self.disk.read(&cursor)? };
+        let begin = begin.and_then(|text| String::from_utf8(text).ok()?.parse::<Digest>().ok());
+        let mut pace = Pace { rate: policy.rate, read: 0, since: Instant::now() };
+        let mut noted = Instant::now();
+        for algorithm in Algorithm::ALL {
+            for shard in self.disk.list(&self.layout.blobs().join(algorithm.name()))? {
+                for path in self.disk.list(&shard)? {
+                    let hex = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                    let Ok(digest) = format!("{algorithm}:{hex}").parse::<Digest>() else {
+                        continue;
+                    };
+                    // The folders are read in the order of digests.
+                    if begin.as_ref().is_some_and(|begin| digest <= *begin) {
+                        continue;
+                    }
+                    if !self.scrub_content(&digest, &path, &mut pace, watch, &mut done)? {
+                        return Ok(done);
+                    }
+                    if noted.elapsed() > NOTE_EVERY {
+                        self.disk.put_for_now(&cursor, digest.to_string().as_bytes())?;
+                        noted = Instant::now();
+                    }
+                    if !watch(&done) {
+                        self.disk.put_for_now(&cursor, digest.to_string().as_bytes())?;
+                        return Ok(done);
+                    }
+                }
+            }
+        }
+        self.disk.remove(&cursor)?;
+        done.finished = true;
+        Ok(done)
+    }
+
+    fn scrub_content(
+        &self,
+        digest: &Digest,
+        path: &Path,
+        pace: &mut Pace,
+        watch: &Watch<Scrubbed>,
+        done: &mut Scrubbed,
+    ) -> Result<bool, StoreError> {
+        let Some(file) = self.disk.open(path)? else { return Ok(true) };
+        let inode = file.metadata().at("look at", path)?.ino();
+        // Where the system doesn't let go of its cache, that is what is read.
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        let _ = fadvise(&file, 0, None, Advice::Sequential);
+        match hash(&file, digest.algorithm(), pace, watch, done) {
+            Ok(None) => return Ok(false),
+            Ok(Some(found)) if found == *digest => {}
+            Ok(Some(found)) => {
+                if self.quarantine(digest, inode)? {
+                    tracing::error!(%digest, %found, "content doesn't have its digest; it is in quarantine until it is pushed again");
+                    done.damaged.push(digest.to_string());
+                }
+            }
+            Err(error) => {
+                tracing::error!(%digest, %error, "content can't be read");
+                done.unreadable.push(digest.to_string());
+            }
+        }
+        done.contents += 1;
+        Ok(true)
+    }
+
+    /// Sets content aside that doesn't have its digest, unless it was pushed
+    /// again since: then its inode is another one. Whether it was there.
+    pub(super) fn quarantine(&self, digest: &Digest, inode: u64) -> Result<bool, StoreError> {
+        let path = self.layout.blob(digest);
+        let aside = self.layout.quarantined(digest);
+        self.disk.make_folder(&self.layout.quarantine())?;
+        let moved = self.leases.alone(digest, || match self.disk.look(&path)? {
+            Some(found) if found.ino() == inode => self.disk.rename(&path, &aside).map(|()| true),
+            _ => Ok(false),
+        })?;
+        if moved {
+            self.disk.keep(&aside)?;
+            self.disk.keep(&path)?;
+        }
+        Ok(moved)
+    }
+}
+
+/// The digest of a file; `None` where the watch ended it half way.
+fn hash(
+    mut file: &File,
+    algorithm: Algorithm,
+    pace: &mut Pace,
+    watch: &Watch<Scrubbed>,
+    done: &mut Scrubbed,
+) -> std::io::Result<Option<Digest>> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match file.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        match buffer.get(..count) {
+            Some(read) if count > 0 => hasher.update(read),
+            _ => return Ok(Some(hasher.finish())),
+        }
+        done.bytes += count as u64;
+        pace.after(count as u64);
+        // It may take hours at the rate that is set.
+        if done.bytes % WATCH_EVERY < count as u64 && !watch(done) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Holds a rate.
+struct Pace {
+    rate: Option<u64>,
+    read: u64,
+    since: Instant,
+}
+
+impl Pace {
+    fn after(&mut self, count: u64) {
+        let Some(rate) = self.rate else { return };
+        self.read += count;
+        #[expect(clippy::cast_precision_loss, reason = "seconds need no more precision")]
+        let due = Duration::from_secs_f64(self.read as f64 / rate.max(1) as f64);
+        let ahead = due.saturating_sub(self.since.elapsed());
+        if ahead > Duration::from_millis(5) {
+            std::thread::sleep(ahead);
+        }
+        // What was not read in time is not caught up on in one go.
+        if self.since.elapsed() > Duration::from_secs(1) {
+            (self.read, self.since) = (0, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Clients who mean harm: the server stays up and answers others.
+
+use axum::body::Body;
+use axum::http::Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::registry_support::{Running, header, http1, http2, request};
+
+async fn still_answers(server: &Running) {
+    assert_eq!(server.get("/v2/", &[]).await.status(), 200);
+}
+
+/// Everything until the server closes the connection.
+async fn to_the_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut all).await;
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_never_ends_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--head-timeout=1"]).await;
+    // One that has said nothing, one that has begun, one after its first
+    // request, and one that keeps on saying a little.
+    let mut silent = server.connect().await;
+    let mut begun = server.connect().await;
+    begun.write_all(b"GET /v2/ HTTP/1.1\r\nhost: r\r\nx-a: ").await.unwrap();
+    let mut second = server.connect().await;
+    second.write_all(b"GET /v2/ HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
+    assert_eq!(second.read_u8().await.unwrap(), b'H');
+    second.write_all(b"GET /v2/ HTTP/1.1\r\n").await.unwrap();
+    let drips = server.connect().await;
+    let (mut read, mut write) = drips.into_split();
+    let dripping = tokio::spawn(async move {
+        while write.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    still_answers(&server).await;
+    assert!(to_the_end(&mut silent).await.is_empty());
+    assert!(to_the_end(&mut begun).await.is_empty());
+    to_the_end(&mut second).await;
+    let mut all = Vec::new();
+    let _ = read.read_to_end(&mut all).await;
+    drop(read);
+    dripping.await.unwrap();
+    still_answers(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_make_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--max-connections=4"]).await;
+    let mut idle = Vec::new();
+    for turn in 0..32 {
+        let mut stream = server.connect().await;
+        if turn % 2 == 0 {
+            stream.write_all(b"GET /v2/ HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
+            assert_eq!(stream.read_u8().await.unwrap(), b'H');
+        }
+        idle.push(stream);
+    }
+    still_answers(&server).await;
+    // Also where the first of them speaks again.
+    to_the_end(&mut idle[0]).await;
+    let text = server.get("/metrics", &[]).await;
+    let text = String::from_utf8(text.body().to_vec()).unwrap();
+    let evicted = r#"warren_registry_connections_closed_early_total{reason="evicted"} "#;
+    let evicted = text.lines().find_map(|line| line.strip_prefix(evicted)).unwrap();
+    assert!(evicted.parse::<u32>().unwrap() >= 28, "{evicted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--max-head-size=8"]).await;
+    let large = "x".repeat(9000);
+    let answer = http1(server.connect().await, request("GET", "/v2/", &[("x-a", &large)])).await;
+    assert_eq!(answer.status(), 431);
+    let many = Request::get("http://r/v2/").header("x-a", &large).body(Body::empty()).unwrap();
+    assert_eq!(http2(server.connect().await, many).await.status(), 431);
+    // Beyond what is read of a head at all.
+    let mut stream = server.connect().await;
+    let head = format!("GET /v2/ HTTP/1.1\r\nx-a: {}", "x".repeat(1 << 20));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let _ = to_the_end(&mut stream).await;
+    still_answers(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_manifest_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--max-manifest-size=1"]).await;
+    let stream = server.connect().await;
+    let (mut read, mut write) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        let head =
+            "PUT /v2/a/manifests/x HTTP/1.1\r\nhost: r\r\ntransfer-encoding: chunked\r\n\r\n";
+        let _ = write.write_all(head.as_bytes()).await;
+        let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
+        while write.write_all(&chunk).await.is_ok() {}
+    });
+    let mut status = [0; 12];
+    read.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+    let mut rest = Vec::new();
+    let _ = read.read_to_end(&mut rest).await;
+    drop(read);
+    sending.await.unwrap();
+    still_answers(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_beyond_the_limit_are_asked_to_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--max-uploads=1"]).await;
+    let begin = server.send(request("POST", "/v2/a/blobs/uploads/", &[])).await;
+    let path = header(&begin, "location");
+    let mut busy = server.connect().await;
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nhost: r\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+    );
+    busy.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 12];
+    busy.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+    let push =
+        Request::put("/v2/a/manifests/x").header("host", "r").body(Body::from("{}")).unwrap();
+    let answer = server.send(push).await;
+    assert_eq!(answer.status(), 429);
+    assert_eq!(header(&answer, "retry-after"), "2");
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(body["errors"][0]["code"], "TOOMANYREQUESTS");
+    still_answers(&server).await;
+    busy.write_all(b"ab").await.unwrap();
+    let mut rest = [0; 25];
+    busy.read_exact(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("202"), "{}", String::from_utf8_lossy(&rest));
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// `GET http://r/` in HPACK: three fields of the static table, and `:authority`.
+const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'r'];
+
+async fn opened(server: &Running) -> TcpStream {
+    let mut stream = server.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream
+}
+
+/// The error code of the frame by which the server says goodbye, if it does.
+fn goodbye(mut bytes: &[u8]) -> Option<u32> {
+    while bytes.len() >= 9 {
+        let length =
+            usize::from(bytes[0]) << 16 | usize::from(bytes[1]) << 8 | usize::from(bytes[2]);
+        let payload = bytes.get(9..9 + length)?;
+        if bytes[3] == GOAWAY {
+            return Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+        }
+        bytes = &bytes[9 + length..];
+    }
+    None
+}
+
+/// CVE-2023-44487: streams that are opened and reset at once, without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_resets_end_the_connection() {
+    const ENHANCE_YOUR_CALM: u32 = 11;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &[]).await;
+    let (mut read, mut write) = opened(&server).await.into_split();
+    let attack = tokio::spawn(async move {
+        for number in 0_u32.. {
+            let stream = number * 2 + 1;
+            let pair = [
+                frame(HEADERS, END_STREAM | END_HEADERS, stream, FIELDS),
+                frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+            ];
+            if write.write_all(&pair.concat()).await.is_err() {
+                return number;
+            }
+        }
+        0
+    });
+    still_answers(&server).await;
+    let mut all = Vec::new();
+    let _ = read.read_to_end(&mut all).await;
+    drop(read);
+    assert_eq!(goodbye(&all), Some(ENHANCE_YOUR_CALM));
+    assert!(attack.await.unwrap() > 0);
+    still_answers(&server).await;
+}
+
+/// CVE-2024-27316 and its like: a head in pieces, without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_continuations_end_the_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &[]).await;
+    let (mut read, mut write) = opened(&server).await.into_split();
+    let attack = tokio::spawn(async move {
+        let _ = write.write_all(&frame(HEADERS, END_STREAM, 1, FIELDS)).await;
+        // Literal fields `a: xxx…` that no table remembers.
+        let field = [&[0x10, 1, b'a', 100], &[b'x'; 100][..]].concat();
+        let piece = frame(CONTINUATION, 0, 1, &field.repeat(100));
+        while write.write_all(&piece).await.is_ok() {}
+    });
+    still_answers(&server).await;
+    let mut all = Vec::new();
+    let _ = read.read_to_end(&mut all).await;
+    drop(read);
+    assert!(goodbye(&all).is_some_and(|code| code != 0), "{all:?}");
+    attack.await.unwrap();
+    still_answers(&server).await;
+}

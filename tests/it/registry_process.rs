@@ -1,0 +1,102 @@
+//! The registry's binary as a process of its own, with its log.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A running binary. Dropping it kills it.
+pub struct Process {
+    pub address: String,
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts the binary with a log in JSON and waits until it listens.
+    pub fn start(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_warren-registry"));
+        command.arg("--data-dir").arg(data_dir).args(["--log-format=json"]).args(arguments);
+        if !arguments.iter().any(|argument| argument.starts_with("--bind")) {
+            command.arg("--bind=127.0.0.1:0");
+        }
+        let mut child = command.env_clear().stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut process = Self { address: String::new(), child, lines };
+        let listening = process.line(|line| line["message"] == "listening");
+        listening["address"].as_str().unwrap().clone_into(&mut process.address);
+        process
+    }
+
+    /// The next line of the log that is the one.
+    pub fn line(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_mins(1)) {
+            let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if is_it(&line) {
+                return line;
+            }
+        }
+        panic!("the log has no such line");
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end, which must be a good one, and gives the log's rest.
+    pub fn ended(mut self) -> Vec<String> {
+        assert!(self.child.wait().unwrap().success());
+        self.lines.iter().collect()
+    }
+
+    /// A request; a body where there is one.
+    pub fn send(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let (method, path) = line.split_once(' ').unwrap();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let url = if path.contains("://") {
+            path.to_owned()
+        } else {
+            format!("http://{}{path}", self.address)
+        };
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let config = agent.configure_request(request.body(body).unwrap());
+        let request = config.allow_non_standard_methods(true).build();
+        let mut response = agent.run(request).unwrap();
+        let body = response.body_mut().read_to_vec().unwrap();
+        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer, all of it.
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

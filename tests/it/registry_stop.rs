@@ -1,0 +1,93 @@
+//! The end of a process on SIGTERM, and what its successor finds.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use axum::body::Body;
+use axum::http::Request;
+use warren::digest::Digest;
+
+use crate::registry_process::Process;
+use crate::registry_support::{Running, http1, http2};
+
+/// More than the buffers of a socket hold on both sides.
+const LARGE: usize = 48 << 20;
+
+#[test]
+fn a_pull_that_is_under_way_ends_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--stop-timeout=60"]);
+    let blob: Vec<u8> = (0..251).cycle().take(LARGE).collect();
+    let digest = Digest::sha256(&blob);
+    let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+    assert_eq!(process.send(&line, &[], &blob).status, 201);
+
+    let mut pull = TcpStream::connect(&process.address).unwrap();
+    let head = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: r\r\n\r\n");
+    pull.write_all(head.as_bytes()).unwrap();
+    let mut first = [0; 12];
+    pull.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    process.terminate();
+    process.line(|line| line["message"].as_str().unwrap().starts_with("stopping"));
+    assert!(TcpStream::connect(&process.address).is_err(), "nothing new is taken");
+    let mut rest = Vec::new();
+    pull.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(&blob), "{} bytes", rest.len());
+    process.ended();
+}
+
+#[test]
+fn an_upload_goes_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--stop-timeout=0"]);
+    let begin = process.send("POST /v2/a/blobs/uploads/", &[], b"");
+    let path = begin.header("location").to_owned();
+    assert_eq!(process.send(&format!("PATCH {path}"), &[], b"first ").status, 202);
+    // One more part is half way when the process ends.
+    let mut half = TcpStream::connect(&process.address).unwrap();
+    let head = format!("PATCH {path} HTTP/1.1\r\nhost: r\r\ncontent-length: 100\r\n\r\nsecond");
+    half.write_all(head.as_bytes()).unwrap();
+    process.terminate();
+    process.ended();
+
+    let process = Process::start(dir.path(), &[]);
+    let status = process.send(&format!("GET {path}"), &[], b"");
+    assert_eq!(status.status, 204);
+    let (_, last) = status.header("range").split_once('-').unwrap();
+    let received = last.parse::<usize>().unwrap() + 1;
+    let whole = b"first second third";
+    assert!((6..=12).contains(&received), "{received}");
+    let more = process.send(&format!("PATCH {path}"), &[], &whole[received..]);
+    assert_eq!(more.status, 202);
+    let digest = Digest::sha256(whole);
+    let done = process.send(&format!("PUT {path}?digest={digest}"), &[], b"");
+    assert_eq!(done.status, 201);
+    let blob = process.send(&format!("GET /v2/a/blobs/{digest}"), &[], b"");
+    assert_eq!(blob.body, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_http_on_both_versions_of_ip() {
+    let dir = tempfile::tempdir().unwrap();
+    // Only where this machine has IPv6 at all.
+    let six = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let bind = if six { "--bind=[::]:0" } else { "--bind=0.0.0.0:0" };
+    let server = Running::start(dir.path(), &[bind]).await;
+    let port = server.address.port();
+    for host in ["127.0.0.1", "[::1]"] {
+        if host == "[::1]" && !six {
+            continue;
+        }
+        let address = format!("{host}:{port}");
+        let get = |uri: &str| Request::get(uri).header("host", "r").body(Body::empty()).unwrap();
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        assert_eq!(http1(stream, get("/v2/")).await.status(), 200, "{address}");
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let answer = http2(stream, get(&format!("http://{address}/v2/"))).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.version()),
+            (200, axum::http::Version::HTTP_2)
+        );
+    }
+}
