@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use self::buffers::Buffers;
 use self::disk::Disk;
 use self::layout::Layout;
 use self::lease::Leases;
 use self::listings::Listings;
 use self::process::Process;
-use self::read::Copying;
 use self::remembered::{Known, Remembered};
 use self::upload::FsUpload;
 use self::verified::Verified;
@@ -28,6 +28,7 @@ use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
 
 mod blob;
+mod buffers;
 mod cache;
 mod catalog;
 mod collect;
@@ -74,7 +75,7 @@ struct Inner {
     remembered: Remembered,
     listings: Listings,
     verified: Verified,
-    copying: Copying,
+    buffers: Buffers,
     leases: Leases,
     lease: Duration,
     process: Process,
@@ -140,7 +141,7 @@ impl FsStore {
             remembered: Remembered::default(),
             listings: Listings::default(),
             verified: Verified::default(),
-            copying: Copying::default(),
+            buffers: Buffers::default(),
             leases: Leases::default(),
             lease: options.lease,
             process,

@@ -6,28 +6,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::Inner;
+use super::buffers::{Buffer, Buffers, Member};
 use super::resident::{self, is_resident};
 use crate::digest::{Digest, Hasher};
 use crate::fs::At as _;
 use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece, StoreError};
-
-/// The most that is held in memory of one blob on its way out, in bytes: few
-/// calls.
-const LARGEST_CHUNK: usize = 256 * 1024;
-
-/// The least, which even a crowd gets.
-const SMALLEST_CHUNK: usize = 16 * 1024;
-
-/// What all the blobs on their way out hold together, as long as the smallest
-/// chunk allows it, in bytes.
-const CHUNKS: usize = 16 << 20;
 
 /// How much is read at a time of what goes out by another way, in bytes.
 const SCRATCH: usize = 128 * 1024;
@@ -54,8 +43,8 @@ pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
         metadata,
     });
     let blob = Arc::new(OpenBlob { file, digest });
-    let reader = Box::new(Reader { blob, path, at: start, left: length, check });
-    let source = FileSource { inner: Arc::clone(inner), copies: None, state: State::Idle(reader) };
+    let reader = Box::new(Reader { blob, path, at: start, left: length, check, copies: None });
+    let source = FileSource { inner: Arc::clone(inner), state: State::Idle(reader) };
     BlobStream::new(length, source)
 }
 
@@ -63,7 +52,6 @@ pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
 /// what the system has in memory already needs no task.
 struct FileSource {
     inner: Arc<Inner>,
-    copies: Option<Copies>,
     state: State,
 }
 
@@ -118,8 +106,12 @@ impl FileSource {
 
 impl ChunkSource for FileSource {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
-        let copies = self.copies.get_or_insert_with(|| Copies::begin(&self.inner));
-        let wanted = copies.chunk();
+        let wanted = match &mut self.state {
+            State::Idle(reader) => {
+                reader.copies.get_or_insert_with(|| self.inner.buffers.join()).size()
+            }
+            State::Reading(_) | State::Over => 0,
+        };
         let piece = self.poll(cx, wanted, Reader::resident_chunk, Reader::chunk);
         piece.map(|piece| {
             Some(piece?.map(|piece| match piece {
@@ -142,6 +134,8 @@ struct Reader {
     at: u64,
     left: u64,
     check: Option<Check>,
+    /// The buffers of a stream that is copied.
+    copies: Option<Member>,
 }
 
 /// The digest of what was read so far.
@@ -169,20 +163,27 @@ impl Reader {
         if !is_resident(&self.blob.file, self.at, wanted) {
             return None;
         }
-        let mut bytes = vec![0; wanted];
-        let read = resident::read(&self.blob.file, self.at, &mut bytes)?;
-        (read == wanted).then(|| Piece::Bytes(bytes.into()))
+        let mut buffer = self.buffer(wanted);
+        let read = resident::read(&self.blob.file, self.at, buffer.as_mut())?;
+        (read == wanted).then(|| Piece::Bytes(buffer.freeze()))
     }
 
     /// Reads a chunk.
     fn chunk(&mut self, wanted: usize) -> Result<Piece, StoreError> {
-        let mut bytes = vec![0; wanted];
-        self.read(&mut bytes, self.at)?;
+        let mut buffer = self.buffer(wanted);
+        self.read(buffer.as_mut(), self.at)?;
         if let Some(check) = &mut self.check {
-            check.hasher.update(&bytes);
+            check.hasher.update(buffer.as_ref());
         }
         self.conclude(wanted)?;
-        Ok(Piece::Bytes(bytes.into()))
+        Ok(Piece::Bytes(buffer.freeze()))
+    }
+
+    fn buffer(&self, wanted: usize) -> Buffer {
+        match &self.copies {
+            Some(copies) => copies.buffer(wanted),
+            None => Buffers::default().join().buffer(wanted),
+        }
     }
 
     /// Brings a piece of the file to memory, looking at it on the way where it
@@ -227,51 +228,5 @@ impl Reader {
         inner.refuted(digest, &metadata);
         let what = format!("{} has other content", self.path.display());
         Err(StoreError::Damaged { digest: digest.clone(), what })
-    }
-}
-
-/// One of the streams that hold chunks in memory. Each gets less the more
-/// there are, so that a crowd of slow clients neither fills the memory nor
-/// keeps anybody waiting.
-struct Copies {
-    inner: Arc<Inner>,
-}
-
-impl Copies {
-    fn begin(inner: &Arc<Inner>) -> Self {
-        inner.copying.fetch_add(1, Ordering::Relaxed);
-        Self { inner: Arc::clone(inner) }
-    }
-
-    fn chunk(&self) -> usize {
-        share(self.inner.copying.load(Ordering::Relaxed))
-    }
-}
-
-impl Drop for Copies {
-    fn drop(&mut self) {
-        self.inner.copying.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// How much one of so many streams may hold.
-fn share(streams: usize) -> usize {
-    (CHUNKS / streams.max(1)).clamp(SMALLEST_CHUNK, LARGEST_CHUNK)
-}
-
-/// How many streams hold chunks in memory now.
-pub(super) type Copying = AtomicUsize;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crowd_shares_the_memory() {
-        assert_eq!(share(0), LARGEST_CHUNK);
-        assert_eq!(share(1), LARGEST_CHUNK);
-        assert_eq!(share(512), 32 * 1024);
-        assert!((1..1000).all(|streams| streams * share(streams) <= CHUNKS));
-        assert_eq!(share(100_000), SMALLEST_CHUNK);
     }
 }
