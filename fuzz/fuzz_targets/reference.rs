@@ -2,7 +2,9 @@
 //! holds nothing that leads out of a folder.
 #![no_main]
 
+use axum::http::Method;
 use warren::digest::Digest;
+use warren::registry::http::Route;
 use warren::registry::name::RepositoryName;
 use warren::registry::reference::Reference;
 
@@ -19,5 +21,12 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     }
     if let Ok(reference) = text.parse::<Reference>() {
         safe(&reference.to_string());
+    }
+    for method in [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE] {
+        if let Ok(route) = Route::parse(&method, text)
+            && let (Some(name), _) = route.access()
+        {
+            safe(&name.to_string());
+        }
     }
 });

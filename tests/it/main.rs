@@ -33,6 +33,8 @@ mod store;
 mod store_collect;
 mod store_crash;
 mod up;
+mod upload_model;
+mod upload_sequences;
 mod upstream;
 mod upstream_cli;
 mod upstream_fixture;

@@ -1,0 +1,34 @@
+//! Any text is a users file, credentials or a scope, or refused; an error
+//! names its line, and says nothing of a hash or a password.
+#![no_main]
+
+use std::path::Path;
+
+use warren::registry::auth::{Credentials, Scope, parse_htpasswd};
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    match parse_htpasswd(Path::new("users"), text) {
+        Ok(users) => assert!(users.len() <= text.lines().count()),
+        Err(error) => {
+            let said = error.to_string();
+            let line = text
+                .lines()
+                .enumerate()
+                .find(|(index, _)| said.starts_with(&format!("users, line {}:", index + 1)));
+            let (_, line) = line.expect("the error names a line that there is");
+            if let Some((user, hash)) = line.trim().split_once(':')
+                && hash.len() > 20
+                && !user.contains(hash)
+            {
+                assert!(!said.contains(hash), "{said}");
+            }
+        }
+    }
+    let _ = Credentials::parse(text.as_bytes());
+    for scope in Scope::parse_list(text) {
+        // A scope is written as it is read.
+        let again = Scope::parse(&scope.to_string());
+        assert_eq!(again.as_ref(), Some(&scope), "{text}");
+        assert!(scope.covers(&scope));
+    }
+});
