@@ -60,6 +60,8 @@ pub struct Contender<'a> {
     pub peer: &'a Peer,
     /// What most is measured with: without users, except ours, which has them always.
     pub main: Server,
+    /// The folder of `main`.
+    pub data: PathBuf,
     /// With users; ours is `main`. Held so that it runs on.
     _users: Option<Server>,
     /// Over TLS.
@@ -102,7 +104,8 @@ impl<'a> Contender<'a> {
             lay_out(&data(Mode::Open), content)?;
             lay_out(&data(Mode::Tls), content)?;
         }
-        Ok(Self { peer, main, _users: users, tls, basic })
+        let data = data(if ours { Mode::Users } else { Mode::Open });
+        Ok(Self { peer, main, data, _users: users, tls, basic })
     }
 }
 

@@ -25,6 +25,7 @@ mod scenarios;
 mod secrets;
 mod server;
 mod table;
+mod upkeep;
 mod wrk;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -105,6 +106,10 @@ fn run(arguments: &[String]) -> Result<()> {
     if wants("pushes") {
         step("pushes");
         rows.extend(scenarios::pushes(&plan, &everyone, &folder)?);
+    }
+    if wants("upkeep") {
+        step("upkeep");
+        rows.extend(upkeep::beside(&plan, &everyone, &content)?);
     }
     rows.push(scenarios::memory(&everyone)?);
     rows.push(many::afterwards(&everyone)?);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use warren::fs;
@@ -86,6 +86,13 @@ impl Peer {
     /// Whether it can be pushed to.
     pub fn is_registry(&self) -> bool {
         self.kind != Kind::Nginx
+    }
+
+    /// A command of its program.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 
     /// Starts it over this data, with a port of its own. What it writes to its

@@ -97,7 +97,9 @@ impl Row {
                         ours <= best,
                     );
                 }
-                (Goal::Under(limit), ..) => goal_said(format!("goal under {limit}"), ours < limit),
+                (Goal::Under(limit), ..) => {
+                    goal_said(format!("goal under {}", number(limit)), ours < limit);
+                }
                 (Goal::AtLeast(limit), ..) => {
                     goal_said(format!("goal {}", number(limit)), ours >= limit);
                 }
