@@ -11,6 +11,8 @@ use super::peer::Peer;
 use super::proof::Proof;
 
 const BEGIN: &str = "<!-- bench-registry: begin, written by `just bench-registry` -->\n";
+/// What the server is made of: the commit that is named is the last of these.
+const SERVER: &[&str] = &["src", "build.rs", "Cargo.toml", "Cargo.lock"];
 const END: &str = "<!-- bench-registry: end -->";
 
 /// The text around the table: with what and how it was measured.
@@ -50,8 +52,8 @@ fn machine(command: &str) -> String {
     format!(
         "Measured by `{command}` on {} at commit {}{}: {cores} cores ({}), {} GiB, {}, Linux {}, {}.",
         said("date", &["+%Y-%m-%d"]),
-        said("git", &["rev-parse", "--short=12", "HEAD"]),
-        if said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
+        said("git", &[&["log", "-1", "--format=%h", "--abbrev=12", "--"], SERVER].concat()),
+        if said("git", &[&["status", "--porcelain", "--"], SERVER].concat()).is_empty() {
             ""
         } else {
             " with changes"
