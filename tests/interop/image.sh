@@ -8,6 +8,8 @@ IMAGE=${WARREN_IMAGE:-${CARGO_TARGET_DIR:-$root/target}/warren-registry.tar}
 
 image_cases() {
     [[ $EP == http ]] || return 0
+    check "image: it was built by \`just image\`" test -f "$IMAGE"
+    [[ -f $IMAGE ]] || return 0
     export REGISTRY_AUTH_FILE=$tmp/auth-image.json
     storage_make image
     check "image: skopeo reads it" image_inspect
