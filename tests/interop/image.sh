@@ -4,6 +4,9 @@
 #   WARREN_IMAGE   the image (default: target/warren-registry.tar, by `just image`)
 # shellcheck disable=SC2154
 
+# shellcheck source=podman.sh
+declare -F storage_make >/dev/null || source "$here/podman.sh"
+
 IMAGE=${WARREN_IMAGE:-${CARGO_TARGET_DIR:-$root/target}/warren-registry.tar}
 
 image_cases() {
@@ -11,6 +14,7 @@ image_cases() {
     check "image: it was built by \`just image\`" test -f "$IMAGE"
     [[ -f $IMAGE ]] || return 0
     export REGISTRY_AUTH_FILE=$tmp/auth-image.json
+    echo '{}' >"$REGISTRY_AUTH_FILE"
     storage_make image
     check "image: skopeo reads it" image_inspect
     check "image: podman loads it" podman load --quiet --input "$IMAGE"

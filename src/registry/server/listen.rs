@@ -1,7 +1,7 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 use crate::registry::settings::{Origin, Setting};
@@ -15,7 +15,19 @@ use crate::registry::settings::{Origin, Setting};
 /// # Errors
 /// [`ServerError::Listen`] with the address and the way out.
 pub async fn listen(bind: &Setting<Vec<SocketAddr>>) -> Result<Vec<TcpListener>, ServerError> {
-    listen_by(bind, TcpListener::bind).await
+    listen_by(bind, |address| std::future::ready(open(address))).await
+}
+
+/// Connections that wait to be taken. With few places a crowd of clients is
+/// told nothing and comes back after seconds; the system caps the number.
+const BACKLOG: u32 = 4096;
+
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As every server does it: a restart takes its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The same by a function that stands in for the system in tests.
