@@ -34,7 +34,7 @@ image_name() { podman images --quiet --no-trunc | head -n 1; }
 image_run() {
     local name=$1 at=$2
     shift 2
-    podman run --detach --name "$name" --network host --cgroups disabled --read-only --read-only-tmpfs=false \
+    podman --runtime runc run --detach --name "$name" --network host --cgroups disabled --read-only --read-only-tmpfs=false \
         --cap-drop all --security-opt no-new-privileges --volume image-data:/data \
         "$at" --bind 127.0.0.1:8200 --data-dir /data "$@"
     local i

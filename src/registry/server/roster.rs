@@ -13,6 +13,8 @@ use crate::registry::metrics::{Closed, Metrics};
 
 /// How often connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// One of so many idle connections is ended at a time.
+const EVICTED_TOGETHER: usize = 64;
 /// No point in time: something has not begun.
 const NEVER: u64 = u64::MAX;
 
@@ -82,14 +84,22 @@ impl Roster {
     }
 
     /// Ends the connection that has been idle longest, so that another one can
-    /// be served. Whether there was one.
+    /// be served; of many a few more, since others wait behind that one.
+    /// Whether there was any.
     pub fn evict(&self) -> bool {
-        let members = self.lock();
-        let candidates = members.values().filter(|state| !state.ended.is_cancelled());
-        let idle = candidates.filter(|state| state.busy.load(Ordering::Acquire) == 0);
-        let longest = idle.min_by_key(|state| state.idle.load(Ordering::Relaxed)).cloned();
-        drop(members);
-        longest.inspect(|state| self.end(state, Closed::Evicted)).is_some()
+        let mut idle: Vec<(u64, Arc<State>)> = self
+            .lock()
+            .values()
+            .filter(|state| !state.ended.is_cancelled())
+            .filter(|state| state.busy.load(Ordering::Acquire) == 0)
+            .map(|state| (state.idle.load(Ordering::Relaxed), Arc::clone(state)))
+            .collect();
+        let count = (idle.len() / EVICTED_TOGETHER).max(1);
+        if count < idle.len() {
+            idle.select_nth_unstable_by_key(count, |(since, _)| *since);
+        }
+        let longest = idle.iter().take(count);
+        longest.map(|(_, state)| self.end(state, Closed::Evicted)).count() > 0
     }
 
     /// Ends connections on which the server has lost patience, for ever.
