@@ -302,7 +302,7 @@ async fn no_path_leads_elsewhere() {
         let reply = client.put_manifest("a", reference, "a/b", "x").await;
         reply.expect(400);
     }
-    client.get("/v2/f/x/manifests/latest").await.expect_error(404, "MANIFEST_UNKNOWN");
+    client.get("/v2/f/x/manifests/latest").await.expect_error(501, "UNSUPPORTED");
     assert!(!outside.exists());
     assert_eq!(client.files().len(), 3, "{:?}", client.files());
 }

@@ -29,11 +29,13 @@ pub mod cors;
 mod error;
 pub mod handoff;
 pub mod health;
+pub mod history;
 mod json;
 mod lists;
 pub mod login;
 mod manifests;
 pub mod pages;
+mod proxy_path;
 mod range;
 mod referrers;
 pub mod route;
@@ -80,6 +82,7 @@ async fn operate<S: Store>(
     request: Request,
 ) -> Result<Response, RegistryError> {
     let route = Route::parse(request.method(), request.uri().path())?;
+    proxy_path::refuse_elsewhere(&route, &request, &registry.hostnames)?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let (call, body) = Call::new(registry, request);
     if reads {
@@ -98,6 +101,7 @@ async fn read<S: Store>(call: Call<S>, route: Route) -> Result<Response, Registr
         }
         Route::Catalog => lists::catalog(&call).await,
         Route::Tags(name) => lists::tags(&call, &name).await,
+        Route::TagHistory(name, tag) => history::history(&call, &name, &tag).await,
         Route::Referrers(name, digest) => referrers::list(&call, &name, &digest).await,
         Route::PullManifest(name, reference) => manifests::pull(&call, &name, &reference).await,
         Route::PullBlob(name, digest) => blobs::pull(&call, &name, &digest).await,
@@ -130,6 +134,7 @@ async fn write<S: Store>(
         Route::Version
         | Route::Catalog
         | Route::Tags(..)
+        | Route::TagHistory(..)
         | Route::Referrers(..)
         | Route::PullManifest(..)
         | Route::PullBlob(..)

@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::registry::access::Actions;
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::name::RepositoryName;
-use crate::registry::reference::Reference;
+use crate::registry::reference::{Reference, Tag};
 use crate::registry::store::UploadId;
 
 /// An operation below `/v2/` ("Endpoints"). Every part of the path is parsed;
@@ -19,6 +19,8 @@ pub enum Route {
     Catalog,
     /// `GET /v2/<name>/tags/list`
     Tags(RepositoryName),
+    /// `GET /v2/<name>/manifest_history/<tag>`, which Trow had
+    TagHistory(RepositoryName, Tag),
     /// `GET /v2/<name>/referrers/<digest>`
     Referrers(RepositoryName, Digest),
     /// `GET|HEAD /v2/<name>/manifests/<reference>`
@@ -92,6 +94,9 @@ impl Route {
                 _ => Err(unsupported(method)),
             };
         }
+        if let Some(name) = front.strip_suffix("/manifest_history") {
+            return read_only(method, Self::TagHistory(name.parse()?, last.parse()?));
+        }
         if let Some(name) = front.strip_suffix("/referrers") {
             return read_only(method, Self::Referrers(name.parse()?, digest(last)?));
         }
@@ -106,6 +111,7 @@ impl Route {
         match self {
             Self::Version | Self::Catalog => (None, Actions::NONE),
             Self::Tags(name)
+            | Self::TagHistory(name, _)
             | Self::Referrers(name, _)
             | Self::PullManifest(name, _)
             | Self::PullBlob(name, _) => (Some(name), Actions::PULL),

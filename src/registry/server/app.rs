@@ -12,7 +12,7 @@ use super::limits::{Uploads, limit};
 use super::observe::{Observer, observe};
 use crate::registry::http::authenticate::{Gate, authenticate};
 use crate::registry::http::cors::{Cors, cors};
-use crate::registry::http::{self, health, login, pages, validate};
+use crate::registry::http::{self, health, history, login, pages, validate};
 use crate::registry::metrics::{self, Metrics};
 use crate::registry::service::Registry;
 use crate::registry::settings::MetricsAccess;
@@ -48,14 +48,18 @@ pub fn app<S: Store>(
         }
         MetricsAccess::Off => Router::new(),
     };
+    let behind = v2.clone();
     Router::new()
         .route("/", get(pages::welcome))
+        .route("/ui/app.js", get(pages::script))
+        .route("/ui/style.css", get(pages::style))
         .route("/healthz", get(health::healthz))
         .route("/readiness", get(health::readiness::<S>).with_state(Arc::clone(&registry)))
         .route("/validate-image", post(validate::validate::<S>).with_state(registry))
         .route("/login", get(login::login).with_state(gate))
         .merge(metrics)
         .merge(v2)
+        .fallback(move |request| history::elsewhere(behind, request))
         .layer(from_fn_with_state(origins, cors))
         .layer(from_fn(drain))
         .layer(from_fn_with_state(around.observer, observe))
