@@ -24,6 +24,7 @@ mod registry_pull;
 mod registry_referrers;
 mod registry_server;
 mod registry_settings;
+mod registry_soak;
 mod registry_stop;
 mod registry_support;
 mod registry_traces;

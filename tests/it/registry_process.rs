@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use serde_json::Value;
 pub struct Process {
     pub address: String,
     child: Child,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
+    agent: ureq::Agent,
 }
 
 impl Process {
@@ -31,7 +33,9 @@ impl Process {
                 let _ = sender.send(line);
             }
         });
-        let mut process = Self { address: String::new(), child, lines };
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let lines = Mutex::new(lines);
+        let mut process = Self { address: String::new(), child, lines, agent: config.new_agent() };
         let listening = process.line(|line| line["message"] == "listening");
         listening["address"].as_str().unwrap().clone_into(&mut process.address);
         process
@@ -39,7 +43,8 @@ impl Process {
 
     /// The next line of the log that is the one.
     pub fn line(&self, is_it: impl Fn(&Value) -> bool) -> Value {
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_mins(1)) {
+        let lines = self.lines.lock().unwrap();
+        while let Ok(line) = lines.recv_timeout(Duration::from_mins(1)) {
             let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
             if is_it(&line) {
                 return line;
@@ -54,16 +59,31 @@ impl Process {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// SIGKILL: it is gone in the middle of whatever it does.
+    pub fn kill(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
     /// Waits for its end, which must be a good one, and gives the log's rest.
     pub fn ended(mut self) -> Vec<String> {
         assert!(self.child.wait().unwrap().success());
-        self.lines.iter().collect()
+        self.lines.lock().unwrap().iter().collect()
     }
 
     /// A request; a body where there is one.
     pub fn send(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.try_send(line, headers, body).unwrap()
+    }
+
+    /// The same, with a process that may be gone by then.
+    pub fn try_send(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let (method, path) = line.split_once(' ').unwrap();
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         let url = if path.contains("://") {
             path.to_owned()
         } else {
@@ -73,11 +93,11 @@ impl Process {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let config = agent.configure_request(request.body(body).unwrap());
+        let config = self.agent.configure_request(request.body(body).unwrap());
         let request = config.allow_non_standard_methods(true).build();
-        let mut response = agent.run(request).unwrap();
-        let body = response.body_mut().read_to_vec().unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        let mut response = self.agent.run(request)?;
+        let body = response.body_mut().read_to_vec()?;
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 }
 

@@ -1,0 +1,328 @@
+//! Clients that push, mount, tag, delete and pull without pause, while the
+//! server collects without pause (`soak`) or is killed again and again
+//! (`kill`). Whatever was acknowledged must be there, whole.
+//!
+//! The default suite runs both for a moment. `WARREN_SOAK_SECONDS` and
+//! `WARREN_KILL_ROUNDS` make them long.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use warren::digest::Digest;
+use warren::registry::media;
+
+use crate::registry_process::Process;
+
+/// A collection every second, of what nobody touched for three: a push takes
+/// less, and between two operations nothing stays unused for long.
+const UPKEEP: [&str; 6] = [
+    "--gc-interval=1s",
+    "--gc-lease=3s",
+    "--gc-untagged=3s",
+    "--scrub-interval=5s",
+    "--scrub-rate=50",
+    "--log-level=warn,warren=info",
+];
+
+const WORKERS: u64 = 4;
+
+/// Numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// The content of a blob of this number.
+fn content(number: u64) -> Vec<u8> {
+    let mut numbers = Numbers(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let limit = if number.is_multiple_of(40) { 300_000 } else { 3000 };
+    let length = numbers.below(limit);
+    let mut bytes = number.to_be_bytes().to_vec();
+    bytes.extend((0..length).map(|_| numbers.below(256).to_le_bytes()[0]));
+    bytes
+}
+
+/// What one worker knows of its repository.
+#[derive(Default)]
+struct Known {
+    /// What each tag may point to: one digest or nothing, and more where an
+    /// answer never came.
+    tags: BTreeMap<String, Vec<Option<Digest>>>,
+}
+
+/// The connection broke, as it does when the server is killed.
+struct Gone;
+
+struct Worker<'a> {
+    server: &'a Process,
+    repository: String,
+    numbers: Numbers,
+    known: &'a mut Known,
+    counts: &'a Counts,
+}
+
+/// What all workers did.
+#[derive(Default)]
+struct Counts {
+    pushes: AtomicU64,
+    pulls: AtomicU64,
+    mounts: AtomicU64,
+    deletes: AtomicU64,
+}
+
+impl Worker<'_> {
+    fn send(&self, line: &str, kind: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Gone> {
+        let headers = [("content-type", kind)];
+        let answer = self.server.try_send(line, &headers, body).map_err(|_| Gone)?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Pushes a blob in one of the ways that clients have.
+    fn push(&mut self, bytes: &[u8]) -> Result<Digest, Gone> {
+        let (repository, digest) = (&self.repository, Digest::sha256(bytes));
+        match self.numbers.below(3) {
+            0 => {
+                // A client that asks first, and believes what it hears.
+                let line = format!("HEAD /v2/{repository}/blobs/{digest}");
+                if self.send(&line, "", b"")?.0 == 200 {
+                    return Ok(digest);
+                }
+            }
+            1 => {
+                let from = (self.numbers.below(WORKERS)).to_string();
+                let line = format!(
+                    "POST /v2/{repository}/blobs/uploads/?mount={digest}&from=worker/{from}"
+                );
+                if self.send(&line, "", b"")?.0 == 201 {
+                    self.counts.mounts.fetch_add(1, Ordering::Relaxed);
+                    return Ok(digest);
+                }
+            }
+            _ => {}
+        }
+        let kind = "application/octet-stream";
+        if self.numbers.below(2) == 0 {
+            let line = format!("POST /v2/{repository}/blobs/uploads/?digest={digest}");
+            assert_eq!(self.send(&line, kind, bytes)?.0, 201);
+        } else {
+            let line = format!("POST /v2/{repository}/blobs/uploads/");
+            let begun = self.server.try_send(&line, &[], b"").map_err(|_| Gone)?;
+            assert_eq!(begun.status, 202);
+            let path = begun.header("location").to_owned();
+            let (one, two) = bytes.split_at(bytes.len() / 2);
+            assert_eq!(self.send(&format!("PATCH {path}"), kind, one)?.0, 202);
+            assert_eq!(self.send(&format!("PUT {path}?digest={digest}"), kind, two)?.0, 201);
+        }
+        Ok(digest)
+    }
+
+    fn push_image(&mut self) -> Result<(), Gone> {
+        // Some layers everybody has, some are new.
+        let layers = [self.numbers.below(10), 1000 + self.numbers.below(1 << 40)].map(content);
+        let digests = [self.push(&layers[0])?, self.push(&layers[1])?];
+        let config = json!({"n": self.numbers.below(1 << 40)}).to_string();
+        let config = self.push(config.as_bytes())?;
+        let descriptor = |digest: &Digest, size: usize| json!({"mediaType": "application/octet-stream", "digest": digest.to_string(), "size": size});
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media::OCI_MANIFEST,
+            "config": descriptor(&config, 2),
+            "layers": [descriptor(&digests[0], layers[0].len()), descriptor(&digests[1], layers[1].len())],
+        })
+        .to_string();
+        let digest = Digest::sha256(manifest.as_bytes());
+        let tag = format!("t{}", self.numbers.below(5));
+        let line = format!("PUT /v2/{}/manifests/{tag}", self.repository);
+        let may_be = self.known.tags.entry(tag).or_insert_with(|| vec![None]);
+        may_be.push(Some(digest.clone()));
+        let answer = self.server.try_send(
+            &line,
+            &[("content-type", media::OCI_MANIFEST)],
+            manifest.as_bytes(),
+        );
+        let answer = answer.map_err(|_| Gone)?;
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        *may_be = vec![Some(digest)];
+        self.counts.pushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn delete(&mut self) -> Result<(), Gone> {
+        let tag = format!("t{}", self.numbers.below(5));
+        let Some([Some(digest)]) = self.known.tags.get(&tag).map(Vec::as_slice) else {
+            return Ok(());
+        };
+        let digest = digest.clone();
+        let what = if self.numbers.below(2) == 0 { tag.clone() } else { digest.to_string() };
+        let gone = |name: &str, found: &[Option<Digest>]| {
+            name == tag || (what.contains(':') && found.contains(&Some(digest.clone())))
+        };
+        for (name, may_be) in &mut self.known.tags {
+            if gone(name, may_be) {
+                may_be.push(None);
+            }
+        }
+        let line = format!("DELETE /v2/{}/manifests/{what}", self.repository);
+        assert_eq!(self.send(&line, "", b"")?.0, 202);
+        for (name, may_be) in &mut self.known.tags {
+            if gone(name, may_be) {
+                *may_be = vec![None];
+            }
+        }
+        self.counts.deletes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Pulls what a tag points to, and compares every byte with its digest.
+    fn pull(&mut self, tag: &str) -> Result<(), Gone> {
+        let Some(may_be) = self.known.tags.get(tag).cloned() else { return Ok(()) };
+        let repository = self.repository.clone();
+        let (status, bytes) =
+            self.send(&format!("GET /v2/{repository}/manifests/{tag}"), "", b"")?;
+        let found = match status {
+            200 => Some(Digest::sha256(&bytes)),
+            404 => None,
+            other => panic!("{repository}:{tag} answers {other}"),
+        };
+        assert!(may_be.contains(&found), "{repository}:{tag} is {found:?}, not one of {may_be:?}");
+        self.known.tags.insert(tag.to_owned(), vec![found.clone()]);
+        if found.is_none() {
+            return Ok(());
+        }
+        let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        for descriptor in layers.chain([&manifest["config"]]) {
+            let digest = descriptor["digest"].as_str().unwrap();
+            let line = format!("GET /v2/{repository}/blobs/{digest}");
+            let (status, bytes) = self.send(&line, "", b"")?;
+            assert_eq!(status, 200, "{repository}:{tag} lost {digest}");
+            assert_eq!(Digest::sha256(&bytes).to_string(), digest, "{repository}:{tag}");
+        }
+        self.counts.pulls.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn work(&mut self, over: &AtomicBool) -> Result<(), Gone> {
+        while !over.load(Ordering::Relaxed) {
+            match self.numbers.below(8) {
+                0 => self.delete()?,
+                1..=3 => {
+                    let tag = format!("t{}", self.numbers.below(5));
+                    self.pull(&tag)?;
+                }
+                _ => self.push_image()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs all workers on a server until `end` returns, then checks every tag.
+fn run(server: &Process, known: &mut [Known], seed: u64, counts: &Counts, end: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for (number, known) in (0..WORKERS).zip(known) {
+            let (over, failed) = (&over, &failed);
+            scope.spawn(move || {
+                let numbers = Numbers((seed + 1) * 7919 + number * 104_729 + 1);
+                let repository = format!("worker/{number}");
+                let mut worker = Worker { server, repository, numbers, known, counts };
+                if worker.work(over).is_err() {
+                    failed.lock().unwrap().push(number);
+                }
+            });
+        }
+        end();
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+fn check(server: &Process, known: &mut [Known], counts: &Counts) {
+    for (number, known) in (0..WORKERS).zip(known) {
+        let tags: Vec<String> = known.tags.keys().cloned().collect();
+        let repository = format!("worker/{number}");
+        let mut worker = Worker { server, repository, numbers: Numbers(1), known, counts };
+        for tag in tags {
+            assert!(worker.pull(&tag).is_ok(), "the server is gone");
+        }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn nothing_is_lost_however_often_the_server_is_killed() {
+    let root = tempfile::tempdir().unwrap();
+    let mut known: Vec<Known> = (0..WORKERS).map(|_| Known::default()).collect();
+    let (rounds, counts) = (setting("WARREN_KILL_ROUNDS", 8), Counts::default());
+    let mut numbers = Numbers(1 + rounds);
+    for round in 0..rounds {
+        let server = Process::start(root.path(), &UPKEEP);
+        check(&server, &mut known, &counts);
+        let wait = Duration::from_millis(20 + numbers.below(300));
+        run(&server, &mut known, round, &counts, || {
+            std::thread::sleep(wait);
+            server.kill();
+        });
+    }
+    let server = Process::start(root.path(), &UPKEEP);
+    check(&server, &mut known, &counts);
+    eprintln!("{rounds} times killed: {}", tell(&counts));
+    assert!(counts.pushes.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn nothing_is_lost_while_the_server_collects_without_pause() {
+    let root = tempfile::tempdir().unwrap();
+    let mut known: Vec<Known> = (0..WORKERS).map(|_| Known::default()).collect();
+    let (seconds, counts) = (setting("WARREN_SOAK_SECONDS", 3), Counts::default());
+    let server = Process::start(root.path(), &UPKEEP);
+    let begun = Instant::now();
+    let collected = RefCell::new(Vec::new());
+    // Until the time is over and something has been collected.
+    let seen = |line: &Value| {
+        if line["message"] == "collected what nothing refers to" {
+            collected.borrow_mut().push(line.clone());
+        }
+        begun.elapsed().as_secs() >= seconds && line["removed"].as_u64() > Some(0)
+    };
+    run(&server, &mut known, 0, &counts, || drop(server.line(seen)));
+    check(&server, &mut known, &counts);
+    let collected = collected.into_inner();
+    let sum = |key: &str| collected.iter().filter_map(|line| line[key].as_u64()).sum::<u64>();
+    eprintln!(
+        "{} s: {}; {} collections removed {} contents with {} bytes, {} manifests",
+        begun.elapsed().as_secs(),
+        tell(&counts),
+        collected.len(),
+        sum("removed"),
+        sum("bytes"),
+        sum("manifests"),
+    );
+    let works = |count: &AtomicU64| count.load(Ordering::Relaxed) > 0;
+    assert!(works(&counts.pushes) && works(&counts.pulls) && works(&counts.deletes));
+}
+
+fn tell(counts: &Counts) -> String {
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    format!(
+        "{} images pushed, {} pulled and compared, {} blobs mounted, {} deletions",
+        count(&counts.pushes),
+        count(&counts.pulls),
+        count(&counts.mounts),
+        count(&counts.deletes),
+    )
+}
