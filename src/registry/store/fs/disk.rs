@@ -116,7 +116,13 @@ impl Disk {
 
     fn lock_file(&self, path: &Path) -> Result<File, FsError> {
         self.ask(Step::Create, path)?;
-        OpenOptions::new().write(true).create(true).truncate(false).open(path).at("create", path)
+        // A file that is open for writing would keep the disk from being made
+        // read-only, for as long as the lock is held.
+        if let Some(file) = there(File::open(path)).at("open", path)? {
+            return Ok(file);
+        }
+        OpenOptions::new().write(true).create(true).truncate(false).open(path).at("create", path)?;
+        File::open(path).at("open", path)
     }
 
     /// The length of a file; `None` where there is none.
