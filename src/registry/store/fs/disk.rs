@@ -121,7 +121,12 @@ impl Disk {
         if let Some(file) = there(File::open(path)).at("open", path)? {
             return Ok(file);
         }
-        OpenOptions::new().write(true).create(true).truncate(false).open(path).at("create", path)?;
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .at("create", path)?;
         File::open(path).at("open", path)
     }
 
