@@ -22,6 +22,7 @@ mod registry_process;
 mod registry_protocol;
 mod registry_pull;
 mod registry_referrers;
+mod registry_reload;
 mod registry_server;
 mod registry_settings;
 mod registry_soak;

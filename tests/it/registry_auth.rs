@@ -178,9 +178,7 @@ async fn a_wrong_user_costs_what_a_wrong_password_costs() {
     users.add("plain", Verifier::plain(&Secret::new("right"))).unwrap();
     let text = htpasswd(&[("low", "right", 4), ("high", "right", 5)]);
     let text = format!("{text}argon:{}\n", argon2id("right"));
-    for (name, verifier) in parse_htpasswd("users".as_ref(), &text).unwrap() {
-        users.add(&name, verifier).unwrap();
-    }
+    parse_htpasswd("users".as_ref(), &text, &mut users).unwrap();
     let gate = AccessList::new(users, None, TokenKey::random().unwrap()).unwrap();
     let gate = Authenticator::new(gate).unwrap();
     // Each attempt comes from elsewhere: none is too soon.
@@ -234,6 +232,7 @@ fn a_broken_htpasswd_line_is_named_without_its_hash() {
     let hash = bcrypt::hash("x", 4).unwrap();
     for (line, expected) in [
         ("alice", "found no colon"),
+        (&format!("bob:{hash}"), "the user \"bob\" is defined twice"),
         (":x", "is empty"),
         ("alice:$apr1$abc$secret", "is not bcrypt"),
         ("alice:plain-secret", "is not bcrypt"),
@@ -243,7 +242,8 @@ fn a_broken_htpasswd_line_is_named_without_its_hash() {
         (&format!("alice:{}", hash.replace("$04$", "$31$")), "cost of the user \"alice\" is 31"),
     ] {
         let text = format!("# one\nbob:{hash}\n{line}\n");
-        let error = parse_htpasswd("users".as_ref(), &text).map(|_| ()).unwrap_err().to_string();
+        let error = parse_htpasswd("users".as_ref(), &text, &mut Users::default()).unwrap_err();
+        let error = error.to_string();
         assert!(error.starts_with("users, line 3: ") && error.contains(expected), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
@@ -381,11 +381,8 @@ async fn who_guesses_passwords_waits_and_nobody_else_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_at_once_are_checked_one_by_one() {
     let mut users = Users::default();
-    for (name, verifier) in
-        parse_htpasswd("users".as_ref(), &htpasswd(&[("alice", "a", 4)])).unwrap()
-    {
-        users.add(&name, verifier).unwrap();
-    }
+    let text = htpasswd(&[("alice", "a", 4)]);
+    parse_htpasswd("users".as_ref(), &text, &mut users).unwrap();
     let list = AccessList::new(users, None, TokenKey::random().unwrap()).unwrap();
     let gate = std::sync::Arc::new(Authenticator::new(list).unwrap());
     let attempt = |password: &str, client: u8| {

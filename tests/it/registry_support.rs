@@ -15,12 +15,13 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use warren::digest::Digest;
-use warren::registry::server::{Server, ServerError};
+use warren::registry::server::{Reloader, Server, ServerError};
 use warren::registry::settings::{Flags, Settings, Variables};
 
 /// A running server. Dropping it ends it without grace.
 pub struct Running {
     pub address: SocketAddr,
+    pub reloader: Arc<Reloader>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -43,12 +44,13 @@ impl Running {
     }
 
     fn run(server: Server) -> Self {
+        let reloader = server.reloader();
         let address = server.addresses()[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Self { address, stop: Some(stop), task }
+        Self { address, reloader, stop: Some(stop), task }
     }
 
     /// Tells it to stop, and does not wait.

@@ -3,28 +3,26 @@ use std::str::FromStr as _;
 
 use super::AuthError;
 use super::argon2id::Argon2id;
-use super::users::{MAX_COST, Verifier};
+use super::users::{MAX_COST, Users, Verifier};
 
-/// Reads the lines of an htpasswd file: `user:hash`, bcrypt or argon2id.
+/// Adds the users of an htpasswd file, `user:hash` a line, bcrypt or argon2id.
 /// Empty lines and lines that start with `#` are skipped. `path` is for the errors.
 ///
 /// # Errors
-/// [`AuthError::Htpasswd`] with the line, for a line without a colon and for
-/// hashes of another kind.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<(String, Verifier)>, AuthError> {
-    let mut users = Vec::new();
+/// [`AuthError::Htpasswd`] with the line, for a line without a colon, for a
+/// user that is there already, and for hashes of another kind.
+pub fn parse(path: &Path, text: &str, users: &mut Users) -> Result<(), AuthError> {
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        users.push(parse_line(line).map_err(|problem| AuthError::Htpasswd {
-            path: path.to_owned(),
-            line: index + 1,
-            problem,
-        })?);
+        let refused =
+            |problem| AuthError::Htpasswd { path: path.to_owned(), line: index + 1, problem };
+        let (name, verifier) = parse_line(line).map_err(refused)?;
+        users.add(&name, verifier).map_err(|error| refused(error.to_string()))?;
     }
-    Ok(users)
+    Ok(())
 }
 
 fn parse_line(line: &str) -> Result<(String, Verifier), String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser as _;
 
 use super::upkeep_command::UpkeepCommand;
-use super::{Server, ServerError, descriptors, logging, stop_signal};
+use super::{Server, ServerError, descriptors, logging, reload_on_hangup, stop_signal};
 use crate::registry::settings::{Flags, Settings, Variables};
 
 /// The exit code for wrong arguments and settings, as clap has it.
@@ -86,13 +86,19 @@ fn obey(flags: &Flags) -> Result<(), ServerError> {
 
 async fn serve(settings: Settings) -> Result<(), ServerError> {
     let stop = stop_signal()?;
+    let reload = reload_on_hangup()?;
     tracing::info!(
         version = env!("WARREN_VERSION"),
         data_dir = %settings.data_dir.value.display(),
         environment = settings.environment.value,
         "starting"
     );
-    Server::bind(settings).await?.run(stop).await;
+    let server = Server::bind(settings).await?;
+    let reload = reload(server.reloader());
+    tokio::select! {
+        () = server.run(stop) => {}
+        () = reload => {}
+    }
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub struct Serving {
     /// The application.
     pub app: Router,
     /// Plain HTTP where there is none.
-    pub tls: Option<TlsSwitch>,
+    pub tls: Option<Arc<TlsSwitch>>,
     /// Cancelled when the server stops: who has not said anything by then is
     /// not waited for.
     pub stopping: CancellationToken,
@@ -50,7 +50,12 @@ pub struct Serving {
 
 impl Serving {
     /// Serves an application as the settings say.
-    pub fn new(app: Router, tls: Option<TlsSwitch>, settings: &Settings, metrics: Metrics) -> Self {
+    pub fn new(
+        app: Router,
+        tls: Option<Arc<TlsSwitch>>,
+        settings: &Settings,
+        metrics: Metrics,
+    ) -> Self {
         let operating = &settings.operating;
         let patience =
             Patience { head: operating.head_timeout.value, idle: operating.idle_timeout.value };

@@ -17,6 +17,7 @@ mod logging;
 mod observe;
 mod operation;
 mod otlp;
+mod reload;
 mod request_id;
 mod roster;
 mod sendfile;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -49,7 +51,9 @@ use observe::Observer;
 use otlp::Exporter;
 use request_id::RequestIds;
 use roster::Roster;
-pub use signals::stop_signal;
+
+pub use reload::{Reloader, Stamps};
+pub use signals::{reload_on_hangup, stop_signal};
 pub use tls::{TlsSwitch, load as load_tls};
 use trace::Tracer;
 
@@ -76,24 +80,28 @@ pub struct Server {
     housekeeping: Pin<Box<dyn Future<Output = ()> + Send>>,
     tracer: Option<Arc<Tracer>>,
     settings: Settings,
+    reloader: Arc<Reloader>,
 }
 
 /// What is read before anything is opened or listened to.
 struct Prepared {
     authenticator: Authenticator,
-    tls: Option<TlsSwitch>,
+    tls: Option<Arc<TlsSwitch>>,
+    /// The files as they were before any was read.
+    seen: Stamps,
 }
 
 impl Prepared {
     fn new(settings: &Settings) -> Result<Self, ServerError> {
-        let tls = load_tls_of(settings)?;
+        let seen = Stamps::of(settings);
+        let tls = load_tls_of(settings)?.map(|config| Arc::new(TlsSwitch::new(config)));
         let list = users::access_list(settings, || {
             prepare_data_dir(settings)?;
             users::token_key(settings)
         })?;
         warn(settings, list.is_open());
         let authenticator = Authenticator::new(list)?;
-        Ok(Self { authenticator, tls })
+        Ok(Self { authenticator, tls, seen })
     }
 }
 
@@ -116,7 +124,7 @@ impl Server {
         let lease = settings.upkeep.gc_lease.value;
         let options = FsOptions { lease, ..FsOptions::default() };
         let store = FsStore::open_with(&settings.data_dir.value, options)?;
-        Self::assemble(settings, prepared, store).await
+        Box::pin(Self::assemble(settings, prepared, store)).await
     }
 
     /// The same over another store. The data folder still holds the token key.
@@ -125,7 +133,7 @@ impl Server {
     /// [`ServerError`].
     pub async fn bind_with<S: Store>(settings: Settings, store: S) -> Result<Self, ServerError> {
         let prepared = Prepared::new(&settings)?;
-        Self::assemble(settings, prepared, store).await
+        Box::pin(Self::assemble(settings, prepared, store)).await
     }
 
     async fn assemble<S: Store>(
@@ -133,12 +141,12 @@ impl Server {
         prepared: Prepared,
         store: S,
     ) -> Result<Self, ServerError> {
-        let Prepared { authenticator, tls } = prepared;
-        let gate = Gate {
+        let Prepared { authenticator, tls, seen } = prepared;
+        let gate = Arc::new(Gate {
             authenticator,
             hostname: settings.hostnames.value.first().cloned(),
             proxies: settings.trusted_proxies.value.clone(),
-        };
+        });
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
@@ -164,18 +172,29 @@ impl Server {
             metrics: operating.metrics.value,
         };
         let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
-        let app = app::app(Arc::clone(&registry), gate, origins, around);
+        let app = app::app(Arc::clone(&registry), Arc::clone(&gate), origins, around);
         let listeners = listen::listen(&settings.bind).await?;
         let serving = Serving::new(app, tls, &settings, metrics);
+        let reloader = Arc::new(Reloader::new(settings.clone(), seen, {
+            let (registry, tls) = (Arc::clone(&registry), serving.tls.clone());
+            move |settings| renew(settings, &gate, &registry, tls.as_deref())
+        }));
+        let watch = settings.reload_interval.value.map(|every| Arc::clone(&reloader).watch(every));
         let schedule = schedule(&settings.upkeep);
         let data_dir = settings.data_dir.value.clone();
         let housekeeping = Box::pin(async move {
+            let watch = async {
+                if let Some(watch) = watch {
+                    watch.await;
+                }
+            };
             tokio::join!(
                 registry.keep_up(schedule),
-                control::serve(Arc::clone(&registry), data_dir)
+                control::serve(Arc::clone(&registry), data_dir),
+                watch
             );
         });
-        Ok(Self { listeners, serving, housekeeping, tracer, settings })
+        Ok(Self { listeners, serving, housekeeping, tracer, settings, reloader })
     }
 
     /// Checks what [`Server::bind`] would use without making or listening to
@@ -204,7 +223,13 @@ impl Server {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// What the server runs with.
+    /// What reads the files of the settings again.
+    #[must_use]
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
+    }
+
+    /// What the server began to run with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -214,7 +239,7 @@ impl Server {
     /// connections close, and requests in flight get the settings' stop
     /// timeout to finish.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listeners, serving, housekeeping, tracer, settings } = self;
+        let Self { listeners, serving, housekeeping, tracer, settings, .. } = self;
         let scheme = if serving.tls.is_some() { "https" } else { "http" };
         let serving = Arc::new(serving);
         let graceful = GracefulShutdown::new();
@@ -330,12 +355,36 @@ fn schedule(upkeep: &Upkeep) -> Schedule {
     }
 }
 
-fn load_tls_of(settings: &Settings) -> Result<Option<TlsSwitch>, ServerError> {
+/// Reads all that these settings name, and only then puts it into the place of
+/// what a running server has.
+fn renew<S: Store>(
+    settings: &Settings,
+    gate: &Gate,
+    registry: &Registry<S>,
+    tls: Option<&TlsSwitch>,
+) -> Result<(), ServerError> {
+    let list = users::access_list(settings, || match &settings.token_key_file.value {
+        Some(_) => users::token_key(settings),
+        // The one in the data folder is ours, and nobody else changes it.
+        None => Ok(gate.authenticator.list().key().clone()),
+    })?;
+    let certificate = load_tls_of(settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    gate.authenticator.replace(list);
+    registry.admission.replace(Rules::of(settings));
+    if let Some((tls, certificate)) = tls.zip(certificate) {
+        tls.replace(certificate);
+    }
+    logging::set_levels(settings);
+    Ok(())
+}
+
+fn load_tls_of(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, ServerError> {
     match &settings.tls.value {
         Tls::Off => Ok(None),
-        Tls::On { certificate, key } => {
-            Ok(Some(TlsSwitch::new(load_tls(certificate, key, &settings.tls.origin)?)))
-        }
+        Tls::On { certificate, key } => Ok(Some(load_tls(certificate, key, &settings.tls.origin)?)),
     }
 }
 

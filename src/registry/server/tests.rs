@@ -2,6 +2,7 @@
 //! test wants.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::super::metrics::Metrics;
 use super::super::settings::{Flags, Settings, Variables};
-use super::Server;
 use super::connection::Serving;
+use super::{Reloader, Server, Stamps};
 
 struct Running {
     address: SocketAddr,
@@ -28,7 +29,9 @@ async fn start(arguments: &[&str]) -> Running {
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/", put(|body: Bytes| async { body }));
     let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
+    let seen = Stamps::of(&settings);
     let server = Server {
+        reloader: Arc::new(Reloader::new(settings.clone(), seen, |_| Ok(()))),
         listeners: vec![listener],
         serving: Serving::new(app, None, &settings, Metrics::default()),
         housekeeping: Box::pin(std::future::pending()),

@@ -80,9 +80,7 @@ fn load(settings: &Settings) -> Result<Users, ServerError> {
             origin: origin.clone(),
             source,
         })?;
-        for (name, verifier) in parse_htpasswd(path, &text)? {
-            users.add(&name, verifier)?;
-        }
+        parse_htpasswd(path, &text, &mut users)?;
         // An empty file must not open the registry to everyone.
         if users.is_empty() {
             let (path, origin) = (path.clone(), origin.clone());

@@ -1,5 +1,7 @@
+use std::fmt;
 use std::path::Path;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 use super::SettingsError;
@@ -14,6 +16,9 @@ pub struct ConfigFile {
     /// Which images the admission webhook lets in.
     #[serde(default)]
     pub image_validation: Option<ImageValidation>,
+    /// Levels of the log. The key is ours: Trow ignores it.
+    #[serde(default, deserialize_with = "level")]
+    pub log_level: Option<String>,
 }
 
 /// Registries to pull through.
@@ -141,7 +146,31 @@ where
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(|text| text.map(Secret::new))
+    // Read as anything first: the error of a plain string holds what it found.
+    match Option::<serde_yaml::Value>::deserialize(deserializer)? {
+        None | Some(serde_yaml::Value::Null) => Ok(None),
+        Some(serde_yaml::Value::String(text)) => Ok(Some(Secret::new(text))),
+        Some(_) => Err(serde::de::Error::custom("the password is no text: put it into quotes")),
+    }
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    /// An error from within a visitor is one that knows its line.
+    struct Level;
+
+    impl Visitor<'_> for Level {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a level of the log")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+            super::resolve::log_level(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Level).map(Some)
 }
 
 /// The keys which no version of the file has.
@@ -155,7 +184,7 @@ fn unknown_keys(tree: &serde_yaml::Value) -> Vec<String> {
                 .map(|key| format!("{path}{key}")),
         );
     };
-    look(tree, "", &["registry_proxies", "image_validation"]);
+    look(tree, "", &["registry_proxies", "image_validation", "log_level"]);
     if let Some(validation) = tree.get("image_validation") {
         look(validation, "image_validation.", &["default", "allow", "deny"]);
     }
@@ -207,9 +236,16 @@ mod tests {
             ),
             ("registry_proxies:\nimage_validation:\n  default: Deny\n", "missing field `allow`"),
             ("registry_proxies: [\n", "line"),
+            ("registry_proxies:\nlog_level: loud\n", "\"loud\" is no level"),
+            ("registry_proxies:\nlog_level: loud\n", "line 2"),
+            (
+                "registry_proxies:\n  registries:\n  - host: a\n    password: 4711\n",
+                "the password is no text",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with("trow.yaml: ") && error.contains(expected), "{error}");
+            assert!(!error.contains("4711"), "{error}");
         }
     }
 

@@ -30,6 +30,8 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("token-key-file", "WARREN_REGISTRY_TOKEN_KEY_FILE"),
     // Proxies that are believed, comma list of addresses and networks.
     ("trusted-proxies", "WARREN_REGISTRY_TRUSTED_PROXIES"),
+    // Seconds between looks for changed files; 0 for none.
+    ("reload-interval", "WARREN_REGISTRY_RELOAD_INTERVAL"),
     // Trow's YAML file.
     ("config-file", "WARREN_REGISTRY_CONFIG_FILE"),
     // Origins that browsers may call from, comma list.

@@ -69,6 +69,11 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<String>>,
 
+    /// Seconds between looks at users, policy, configuration and certificates for changes;
+    /// 0 looks on SIGHUP alone
+    #[arg(long, value_name = "SECONDS")]
+    pub reload_interval: Option<String>,
+
     /// Trow's YAML file of proxied registries and image validation
     #[arg(long, value_name = "FILE")]
     pub config_file: Option<String>,

@@ -1,17 +1,27 @@
 use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
 
 use super::{EnvironmentDefaults, Origin, Setting, SettingsError, env_vars};
 
 /// The environment variables of a process, or of a test.
-pub struct Variables(Box<Lookup>);
+#[derive(Clone)]
+pub struct Variables(Arc<Lookup>);
 
-type Lookup = dyn Fn(&str) -> Option<OsString>;
+type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
+/// Never their values, of which one may be a password.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables")
+    }
+}
 
 impl Variables {
     /// Those of this process.
     #[must_use]
     pub fn process() -> Self {
-        Self(Box::new(|name| std::env::var_os(name)))
+        Self(Arc::new(|name| std::env::var_os(name)))
     }
 
     /// These and no others.
@@ -19,7 +29,7 @@ impl Variables {
     pub fn these(pairs: &[(&str, &str)]) -> Self {
         let pairs: Vec<(String, String)> =
             pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self(Box::new(move |name| {
+        Self(Arc::new(move |name| {
             pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
         }))
     }

@@ -18,6 +18,7 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::network::Network;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub token_key_file: Setting<Option<PathBuf>>,
     /// Proxies whose word on where a request comes from is taken.
     pub trusted_proxies: Setting<Vec<Network>>,
+    /// How often the files are looked at for changes; none for never.
+    pub reload_interval: Setting<Option<Duration>>,
     /// Trow's YAML file.
     pub config_file: Setting<Option<PathBuf>>,
     /// What stands in it.
@@ -91,9 +94,27 @@ pub struct Settings {
     pub upkeep: Upkeep,
     /// What was accepted and has a flaw worth a line in the log.
     pub warnings: Vec<String>,
+    /// What all this was resolved from.
+    source: Arc<Source>,
+}
+
+/// What settings are resolved from, to do it again when a file has changed.
+#[derive(Clone, Debug)]
+struct Source {
+    flags: Flags,
+    variables: Variables,
 }
 
 impl Settings {
+    /// Resolves the same arguments and variables again: what comes from a file
+    /// may be another value now.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn again(&self) -> Result<Self, SettingsError> {
+        Self::resolve(&self.source.flags, &self.source.variables)
+    }
+
     /// Resolves a whole command line, for callers that embed a server; the
     /// first argument is the program's name. Variables of the process count.
     ///

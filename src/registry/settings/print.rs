@@ -48,6 +48,9 @@ impl Settings {
             row("trusted-proxies", &self.trusted_proxies, |networks| {
                 networks.iter().map(ToString::to_string).collect::<Vec<_>>().into()
             }),
+            row("reload-interval", &self.reload_interval, |interval| {
+                json!(interval.map_or(0, |interval| interval.as_secs()))
+            }),
             row("config-file", &self.config_file, |path| {
                 json!(path.as_ref().map(|path| path.display().to_string()))
             }),

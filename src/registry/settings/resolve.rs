@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -8,7 +9,7 @@ use super::layers::{Layers, flag};
 use super::values::{list, web_origin};
 use super::{
     ConfigFile, EnvironmentDefaults, LogFormat, Operating, Origin, PasswordSource, Setting,
-    Settings, SettingsError, Validation, Variables, bind, env_vars, tls, upkeep,
+    Settings, SettingsError, Source, Validation, Variables, bind, env_vars, tls, upkeep,
 };
 use crate::fs;
 use crate::registry::network::Network;
@@ -17,6 +18,7 @@ use crate::registry::network::Network;
 const MAX_MANIFEST_MIB: u64 = 4;
 const MAX_CONNECTIONS: usize = 4096;
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 const MIB: u64 = 1 << 20;
 
 impl Settings {
@@ -48,6 +50,11 @@ impl Settings {
         let config = read_config(&config_file, &mut warnings)?;
         let cors = cors(flags, &layers, &mut warnings)?;
         let level = flag("--log-level", flags.log_level.as_deref());
+        let by_file = config.as_ref().and_then(|config| config.log_level.clone());
+        let by_file = by_file
+            .zip(config_file.value.clone())
+            .map(|(value, file)| Setting { value, origin: Origin::ConfigFile(file) });
+        let log_level = log_level_setting(&layers, level, by_file, variables)?;
         let log_format = flag("--log-format", flags.log_format.as_deref());
         let connections = flag("--max-connections", flags.max_connections.as_deref());
         let stop = flag("--stop-timeout", flags.stop_timeout.as_deref());
@@ -57,6 +64,7 @@ impl Settings {
 
         let proxies = flags.trusted_proxies.as_ref().map(|networks| networks.join(","));
         let proxies = flag("--trusted-proxies", proxies.as_deref());
+        let reload = flag("--reload-interval", flags.reload_interval.as_deref());
 
         Ok(Self {
             environment: environment.map(|found| found.map(|found| found.name)),
@@ -78,6 +86,12 @@ impl Settings {
             trusted_proxies: layers
                 .parsed("trusted-proxies", proxies, networks)?
                 .unwrap_or(Setting::built_in(Vec::new())),
+            reload_interval: layers
+                .parsed("reload-interval", reload, |text| {
+                    whole::<u32>(text, &0)
+                        .map(|seconds| (seconds > 0).then(|| Duration::from_secs(seconds.into())))
+                })?
+                .unwrap_or(Setting::built_in(Some(RELOAD_INTERVAL))),
             proxied: proxied(flags, config.as_ref(), &config_file),
             validation: validation(flags),
             config_file,
@@ -89,7 +103,7 @@ impl Settings {
             max_blob_size: layers
                 .parsed("max-blob-size", blob, |text| mebibytes(text).map(Some))?
                 .unwrap_or(Setting::built_in(None)),
-            log_level: log_level_setting(&layers, level, variables)?,
+            log_level,
             log_format: layers
                 .parsed("log-format", log_format, log_format_of)?
                 .unwrap_or(Setting::built_in(LogFormat::Text)),
@@ -107,6 +121,7 @@ impl Settings {
             operating: Operating::resolve(flags, &layers)?,
             upkeep: upkeep::resolve(flags, &layers)?,
             warnings,
+            source: Arc::new(Source { flags: flags.clone(), variables: variables.clone() }),
         })
     }
 
@@ -316,7 +331,7 @@ fn validation(flags: &Flags) -> Setting<Option<Validation>> {
     }
 }
 
-fn log_level(text: &str) -> Result<String, String> {
+pub(super) fn log_level(text: &str) -> Result<String, String> {
     // A bare word that is no level would be taken for a module's name.
     let bare = |item: &&str| !item.contains('=') && item.trim().parse::<LevelFilter>().is_err();
     if text.split(',').find(bare).is_none() && text.parse::<Targets>().is_ok() {
@@ -327,17 +342,18 @@ fn log_level(text: &str) -> Result<String, String> {
     ))
 }
 
-/// The level of flag or variable; `RUST_LOG`, which Trow reads, stands before
+/// The level of flag, variable or config file; `RUST_LOG`, which Trow reads, stands before
 /// what the environment says. It is often set for other programs: what is no
 /// level for this one is not an error.
 fn log_level_setting(
     layers: &Layers,
     flag: Option<Setting<String>>,
+    by_file: Option<Setting<String>>,
     variables: &Variables,
 ) -> Result<Setting<String>, SettingsError> {
     let given = layers.parsed("log-level", flag, log_level)?;
     let own = given.filter(|given| !matches!(given.origin, Origin::Environment(_)));
-    if let Some(own) = own {
+    if let Some(own) = own.or(by_file) {
         return Ok(own);
     }
     let level = variables.get(env_vars::RUST_LOG)?.and_then(|text| log_level(&text).ok());
