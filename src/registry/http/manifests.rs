@@ -14,7 +14,7 @@ use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::{Reference, Tag};
-use crate::registry::store::{Referral, Required, Store, StoredManifest};
+use crate::registry::store::{Referral, Required, Store, StoreError, StoredManifest};
 
 /// How often a tag is asked that moves on each time.
 const TAG_LOOKS: usize = 8;
@@ -27,7 +27,11 @@ pub(super) async fn pull<S: Store>(
     name: &RepositoryName,
     reference: &Reference,
 ) -> Result<Response, RegistryError> {
-    let manifest = find(&call.registry.store, name, reference).await?;
+    let manifest = match find(&call.registry.store, name, reference).await {
+        // Who only asks pushes it again, which heals it.
+        Err(StoreError::Damaged { .. }) if call.is_head() => None,
+        found => found?,
+    };
     let manifest = manifest.ok_or_else(|| unknown(reference))?;
     if is_known(call, &manifest.digest) {
         return Answer::new(StatusCode::NOT_MODIFIED).digest(&manifest.digest).empty();
@@ -45,9 +49,9 @@ async fn find<S: Store>(
     store: &S,
     name: &RepositoryName,
     reference: &Reference,
-) -> Result<Option<StoredManifest>, RegistryError> {
+) -> Result<Option<StoredManifest>, StoreError> {
     let tag = match reference {
-        Reference::Digest(digest) => return Ok(store.manifest_get(name, digest).await?),
+        Reference::Digest(digest) => return store.manifest_get(name, digest).await,
         Reference::Tag(tag) => tag,
     };
     let mut before = None;

@@ -22,6 +22,9 @@ const LONGEST: usize = 107;
 /// How long a line a client may send, in bytes.
 const LINE: u64 = 4096;
 
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often a client hears of the progress.
 const PROGRESS: Duration = Duration::from_millis(500);
 
@@ -91,12 +94,21 @@ pub async fn serve<S: Store>(registry: Arc<Registry<S>>, data_dir: PathBuf) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(clients.spawn(answer(Arc::clone(&registry), stream))),
+                Ok((stream, _)) if is_ours(&stream) => {
+                    clients.spawn(answer(Arc::clone(&registry), stream));
+                }
+                Ok(_) => {}
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
             Some(_) = clients.join_next() => {}
         }
     }
+}
+
+/// Whether this process's user, or root, is at the other end.
+fn is_ours(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 fn listen(data_dir: &Path) -> Result<UnixListener, FsError> {
@@ -116,7 +128,7 @@ async fn answer<S: Store>(registry: Arc<Registry<S>>, stream: UnixStream) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut lines = BufReader::new(read.take(LINE));
-    if lines.read_line(&mut line).await.is_err() {
+    if !matches!(tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await, Ok(Ok(_))) {
         return;
     }
     let job = match serde_json::from_str::<Job>(&line) {
@@ -165,7 +177,17 @@ pub async fn ask(
     job: Job,
     mut progress: impl FnMut(&Value),
 ) -> Option<Result<Value, String>> {
-    let stream = UnixStream::connect(socket(data_dir)).await.ok()?;
+    let stream = match UnixStream::connect(socket(data_dir)).await {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let path = socket(data_dir);
+            return Some(Err(format!(
+                "{}: {error}; run this as the server's user",
+                path.display()
+            )));
+        }
+        Err(_) => return None,
+    };
     let (read, mut write) = stream.into_split();
     let gone = || Err("the server went away before the job was done".to_owned());
     let Ok(line) = serde_json::to_string(&job) else { return Some(gone()) };

@@ -52,7 +52,13 @@ pub(super) fn resolve(flags: &Flags, layers: &Layers<'_>) -> Result<Upkeep, Sett
     let UpkeepFlags { gc_interval, gc_lease, gc_untagged, scrub_interval, scrub_rate } =
         &flags.upkeep;
     let span = |setting, spelling, value: &Option<String>, built_in| {
-        let given = layers.parsed(setting, flag(spelling, value.as_deref()), duration)?;
+        let parse = |text: &str| match duration(text)? {
+            Some(Duration::ZERO) if setting != "gc-untagged" => {
+                Err("it would never rest; write `off` for none".to_owned())
+            }
+            parsed => Ok(parsed),
+        };
+        let given = layers.parsed(setting, flag(spelling, value.as_deref()), parse)?;
         Ok(given.unwrap_or(Setting::built_in(built_in)))
     };
     let lease = |text: &str| duration(text)?.ok_or("a lease can't be off".to_owned());

@@ -22,10 +22,10 @@ impl Inner {
     /// What a link says. Its name is durable, its content may be lost with the
     /// power: then the blob's own length serves.
     pub(super) fn size_in(&self, link: &[u8], digest: &Digest) -> Result<Option<u64>, StoreError> {
-        if link.is_empty() {
-            return Ok(self.disk.size(&self.layout.blob(digest))?);
+        match parse_size(link) {
+            Some(size) => Ok(Some(size)),
+            None => Ok(self.disk.size(&self.layout.blob(digest))?),
         }
-        Ok(parse_size(link))
     }
 
     /// How old a lease gets before it is renewed.
@@ -130,13 +130,14 @@ impl Inner {
         let (blob, link) = (self.layout.blob(digest), self.layout.blob_link(repository, digest));
         self.disk.make_folder_of(&blob)?;
         self.disk.make_folder_of(&link)?;
-        self.disk.rename(from, &blob)?;
+        self.leases.alone(digest, || self.disk.rename(from, &blob))?;
         let known = self.read_leased(&link, pin)?.as_deref().and_then(parse_size) == Some(size);
         if !known {
             self.disk.put_for_now(&link, size.to_string().as_bytes())?;
         }
         let durable = self.disk.keep(&blob).and_then(|()| self.disk.keep(&link));
-        if durable.is_err() && !known {
+        if durable.is_err() && !known && !pin.was_shared() {
+            // Nobody else has relied on it.
             let _ = self.disk.unlink(&link);
         }
         Ok(durable?)
@@ -166,10 +167,9 @@ impl Inner {
         size: u64,
         pin: &Pin<'_>,
     ) -> Result<(), StoreError> {
-        if pin.is_shared() {
-            // Whoever pushes it now may not have made it durable yet.
-            self.disk.keep(&self.layout.blob(digest))?;
-        }
+        // Whoever pushed it may not have made it durable: not yet, or not any
+        // more before the process ended.
+        self.disk.keep(&self.layout.blob(digest))?;
         let link = self.layout.blob_link(repository, digest);
         if self.read_leased(&link, pin)?.as_deref().and_then(parse_size) == Some(size) {
             return Ok(self.disk.keep(&link)?);

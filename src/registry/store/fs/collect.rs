@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Inner;
 use super::lease::Collection;
@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// How many links are removed under one hold of a repository's lock.
 const BATCH: usize = 64;
+
+/// How often it looks for other processes at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How often a repository is looked at again because it changed meanwhile.
 const TURNS: usize = 5;
@@ -51,6 +54,7 @@ impl Inner {
             referenced: HashSet::new(),
             done: Collected::default(),
             rest: Rest::new(policy.share),
+            looked: Instant::now(),
         };
         if run.repositories(&self.layout.repositories(), "")? {
             run.contents()?;
@@ -71,6 +75,8 @@ struct Run<'a> {
     referenced: HashSet<Key>,
     done: Collected,
     rest: Rest,
+    /// When it was last looked for other processes.
+    looked: Instant,
 }
 
 /// Removes something of a repository; gives the folder that has to be synced.
@@ -132,6 +138,19 @@ impl Run<'_> {
         Ok((self.watch)(&self.done))
     }
 
+    /// Rests if it is time to, and ends where another process has come: it
+    /// waits for that.
+    fn pause(&mut self) -> Result<(), StoreError> {
+        self.rest.now_and_then();
+        if self.looked.elapsed() > LOOK_EVERY {
+            self.looked = Instant::now();
+            if !self.inner.process.is_alone(&self.inner.disk)? {
+                return Err(StoreError::Shared);
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that a repository holds is referred to.
     fn keep_all(&mut self, name: &RepositoryName) -> Result<(), StoreError> {
         let layout = &self.inner.layout;
@@ -180,7 +199,7 @@ impl Run<'_> {
             if let Some(candidate) = self.inner.candidate(name, &digest, rooted)? {
                 manifests.insert(key, (digest, candidate));
             }
-            self.rest.now_and_then();
+            self.pause()?;
         }
         Ok(Look { manifests, blobs })
     }
@@ -252,7 +271,7 @@ impl Run<'_> {
         }
         let mut count = 0;
         for batch in digests.chunks(BATCH) {
-            let _alone = self.inner.disk.lock(&self.inner.layout.lock(name))?;
+            let alone = self.inner.disk.lock(&self.inner.layout.lock(name))?;
             let mut folders = BTreeSet::new();
             let mut stopped = false;
             for digest in batch {
@@ -268,10 +287,11 @@ impl Run<'_> {
             for folder in folders {
                 self.inner.disk.sync_folder(&folder)?;
             }
+            drop(alone);
             if stopped {
                 break;
             }
-            self.rest.now_and_then();
+            self.pause()?;
         }
         Ok(count)
     }
@@ -287,7 +307,7 @@ impl Run<'_> {
                 let mut removed = false;
                 for path in disk.list(&shard)? {
                     removed |= self.content(algorithm, &path)?;
-                    self.rest.now_and_then();
+                    self.pause()?;
                 }
                 if removed {
                     disk.sync_folder(&shard)?;

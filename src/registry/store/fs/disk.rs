@@ -5,7 +5,9 @@ use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use super::stamp::Stamp;
 use crate::fs::{self as files, At as _, FsError};
@@ -254,11 +256,17 @@ impl Disk {
     /// Writes a small file so that a reader or a crash sees the old content or
     /// the new, and returns when the new one is durable.
     pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+        let temporary = self.stage(bytes)?;
+        self.place(&temporary.path, path)
+    }
+
+    /// Writes a small file durably that is not in its place yet.
+    pub(super) fn stage(&self, bytes: &[u8]) -> Result<Temporary, FsError> {
         let temporary = self.temporary()?;
         let file = self.create(&temporary.path)?;
         self.write(&file, &temporary.path, &[bytes])?;
         self.sync(&file, &temporary.path)?;
-        self.place(&temporary.path, path)
+        Ok(temporary)
     }
 
     /// Makes sure that a file which is in its place already stays there: whoever
@@ -391,7 +399,12 @@ impl Disk {
     /// read-only disk nothing is collected either.
     pub(super) fn touch(&self, file: &File, path: &Path) -> Result<(), FsError> {
         self.ask(Step::Touch, path)?;
-        match file.set_modified(SystemTime::now()) {
+        // "Now" needs the right to write, any other time needs to own the file.
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        };
+        match futimens(file, &times).map_err(io::Error::from) {
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
             touched => touched.at("set the time of", path),
         }

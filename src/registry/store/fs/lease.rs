@@ -31,10 +31,18 @@ impl Default for Shards {
 
 #[derive(Default)]
 struct Shard {
-    /// How many requests are about to rely on a digest.
-    pins: HashMap<Digest, usize>,
+    /// Who is about to rely on a digest.
+    pins: HashMap<Digest, Holders>,
     /// What was pinned since the running collection began.
     touched: Option<HashSet<Digest>>,
+}
+
+/// The requests that hold a pin.
+#[derive(Default)]
+struct Holders {
+    count: usize,
+    /// Whether there was ever more than one.
+    shared: bool,
 }
 
 impl Leases {
@@ -51,7 +59,9 @@ impl Leases {
     /// as long as the collection runs that is running now.
     pub(super) fn pin(&self, digest: &Digest) -> Pin<'_> {
         let mut shard = self.shard(digest);
-        *shard.pins.entry(digest.clone()).or_default() += 1;
+        let holders = shard.pins.entry(digest.clone()).or_default();
+        holders.count += 1;
+        holders.shared |= holders.count > 1;
         if let Some(touched) = &mut shard.touched {
             touched.insert(digest.clone());
         }
@@ -91,16 +101,23 @@ impl Pin<'_> {
     /// Whether another request relies on the digest too: it may be one that
     /// has just pushed it, and not made it durable yet.
     pub(super) fn is_shared(&self) -> bool {
-        self.leases.shard(&self.digest).pins.get(&self.digest).is_some_and(|count| *count > 1)
+        let shard = self.leases.shard(&self.digest);
+        shard.pins.get(&self.digest).is_some_and(|holders| holders.count > 1)
+    }
+
+    /// Whether another request relied on it while this pin was held.
+    pub(super) fn was_shared(&self) -> bool {
+        let shard = self.leases.shard(&self.digest);
+        shard.pins.get(&self.digest).is_some_and(|holders| holders.shared)
     }
 }
 
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
         let mut shard = self.leases.shard(&self.digest);
-        if let Some(count) = shard.pins.get_mut(&self.digest) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(holders) = shard.pins.get_mut(&self.digest) {
+            holders.count -= 1;
+            if holders.count == 0 {
                 shard.pins.remove(&self.digest);
             }
         }
@@ -157,6 +174,7 @@ mod tests {
         let other = leases.pin(&held);
         assert!(pin.is_shared());
         drop(other);
+        assert!(!pin.is_shared() && pin.was_shared());
         let collection = leases.collect().unwrap();
         assert!(leases.collect().is_none(), "there is one at a time");
         drop(leases.pin(&since));

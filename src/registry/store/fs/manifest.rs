@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Inner;
 use crate::digest::Digest;
+use crate::fs::FsError;
 use crate::registry::manifest::Descriptor;
 use crate::registry::name::RepositoryName;
 use crate::registry::store::collect::{Candidate, mentions};
@@ -35,8 +36,9 @@ impl Inner {
             |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
         let pin = self.leases.pin(digest);
         let link = self.layout.manifest(repository, digest);
-        if self.read_leased(&link, &pin)?.is_none() {
-            return Ok(None);
+        if let Err(error) = self.read_leased(&link, &pin) {
+            // Who pulls needs no lease; at worst an untagged manifest expires.
+            tracing::debug!(%repository, %digest, %error, "the lease of a manifest can't be renewed");
         }
         let Some((text, stamp)) = self.disk.read_stamped(&link)? else { return Ok(None) };
         let media_type =
@@ -76,12 +78,6 @@ impl Inner {
             self.read_leased(&self.layout.blob_link(repository, digest), pin)?;
             self.read_leased(&self.layout.manifest(repository, digest), pin)?;
         }
-        for (digest, pin) in &pins {
-            // The manifest must not be durable before what it is made of.
-            if pin.is_shared() {
-                self.keep_blob(repository, digest)?;
-            }
-        }
         for digest in &required.blobs {
             if self.blob_size(repository, digest)?.is_none() {
                 return Err(StoreError::Missing { what: "blob", digest: digest.clone() });
@@ -92,17 +88,37 @@ impl Inner {
                 return Err(StoreError::Missing { what: "manifest", digest: digest.clone() });
             }
         }
+        for (digest, pin) in &pins {
+            // The manifest must not be durable before what it is made of. What
+            // was found above was put there by someone who still holds a pin,
+            // or who has made it durable.
+            if pin.is_shared() {
+                self.keep_blob(repository, digest)?;
+            }
+        }
         let pin = self.leases.pin(digest);
         let link = self.layout.manifest(repository, digest);
-        if self.read_leased(&link, &pin)?.as_deref() == Some(manifest.media_type.as_bytes())
+        let referral = referral.map(|Referral { subject, descriptor }| {
+            (self.layout.referrer(repository, subject, digest), descriptor)
+        });
+        let listed = match &referral {
+            Some((path, _)) => self.disk.exists(path)?,
+            None => true,
+        };
+        if listed
+            && self.read_leased(&link, &pin)?.as_deref() == Some(manifest.media_type.as_bytes())
             && self.disk.read(&blob)?.as_deref() == Some(&*manifest.bytes)
         {
             self.disk.keep(&blob)?;
             return Ok(self.disk.keep(&link)?);
         }
-        self.disk.put(&blob, &manifest.bytes)?;
-        if let Some(Referral { subject, descriptor }) = referral {
-            let path = self.layout.referrer(repository, subject, digest);
+        self.disk.make_folder_of(&blob)?;
+        let staged = self.disk.stage(&manifest.bytes)?;
+        self.leases.alone(digest, || self.disk.rename(&staged.path, &blob))?;
+        self.disk.keep(&blob)?;
+        // The damaged one has been replaced. Its leftover harms nobody.
+        let _ = self.disk.unlink(&self.layout.quarantined(digest));
+        if let Some((path, descriptor)) = referral {
             let text = serde_json::to_vec(descriptor).unwrap_or_default();
             self.disk.put(&path, &text)?;
         }
@@ -161,8 +177,10 @@ impl Inner {
         let damaged =
             |what: &str| StoreError::Damaged { digest: digest.clone(), what: what.into() };
         let path = self.layout.manifest(repository, digest);
-        let Some(link) = self.disk.read(&path)? else { return Ok(None) };
-        let Some(bytes) = self.disk.read(&self.layout.blob(digest))? else {
+        let unread = |error: FsError| damaged(&error.to_string());
+        let Some(link) = self.disk.read(&path).map_err(unread)? else { return Ok(None) };
+        let bytes = self.disk.read(&self.layout.blob(digest)).map_err(unread)?;
+        let Some(bytes) = bytes else {
             // Deleted meanwhile, or lost.
             let lost = self.disk.exists(&path)?;
             return if lost { Err(damaged("its file is missing")) } else { Ok(None) };

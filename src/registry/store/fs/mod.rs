@@ -326,9 +326,14 @@ impl Store for FsStore {
         digest: &Digest,
     ) -> Result<Option<StoredManifest>, StoreError> {
         match self.inner.known_manifest(&self.inner.layout.manifest(repository, digest))? {
-            Known::Found(manifest) => Ok(Some(manifest)),
+            // Its content may have been set aside since.
+            Known::Found(manifest)
+                if self.inner.disk.exists(&self.inner.layout.blob(digest))? =>
+            {
+                Ok(Some(manifest))
+            }
             Known::Missing => Ok(None),
-            Known::Unknown => {
+            Known::Found(_) | Known::Unknown => {
                 let (repository, digest) = (repository.clone(), digest.clone());
                 self.run(move |inner| inner.manifest(&repository, &digest)).await
             }

@@ -36,7 +36,10 @@ impl Process {
                 break (own, lock);
             }
         };
-        disk.lock_shared(&collecting)?;
+        if disk.try_lock(&collecting)?.is_none() {
+            tracing::info!("another process collects in the data folder; it ends for this one");
+            disk.lock_shared(&collecting)?;
+        }
         Ok(Self { folder, collecting, own, _lock: lock })
     }
 

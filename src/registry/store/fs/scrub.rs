@@ -40,7 +40,12 @@ impl Inner {
         let mut noted = Instant::now();
         for algorithm in Algorithm::ALL {
             for shard in self.disk.list(&self.layout.blobs().join(algorithm.name()))? {
-                for path in self.disk.list(&shard)? {
+                let listed = self.disk.list(&shard).unwrap_or_else(|error| {
+                    tracing::error!(%error, "a folder of contents can't be read");
+                    done.unreadable.push(shard.display().to_string());
+                    Vec::new()
+                });
+                for path in listed {
                     let hex = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                     let Ok(digest) = format!("{algorithm}:{hex}").parse::<Digest>() else {
                         continue;
@@ -76,8 +81,19 @@ impl Inner {
         watch: &Watch<Scrubbed>,
         done: &mut Scrubbed,
     ) -> Result<bool, StoreError> {
-        let Some(file) = self.disk.open(path)? else { return Ok(true) };
-        let inode = file.metadata().at("look at", path)?.ino();
+        let opened = self.disk.open(path).and_then(|file| {
+            let inode = |file: File| Ok((file.metadata().at("look at", path)?.ino(), file));
+            file.map(inode).transpose()
+        });
+        let (inode, file) = match opened {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(true),
+            Err(error) => {
+                tracing::error!(%digest, %error, "content can't be read");
+                done.unreadable.push(digest.to_string());
+                return Ok(true);
+            }
+        };
         // Where the system doesn't let go of its cache, that is what is read.
         let _ = fadvise(&file, 0, None, Advice::DontNeed);
         let _ = fadvise(&file, 0, None, Advice::Sequential);
@@ -85,9 +101,17 @@ impl Inner {
             Ok(None) => return Ok(false),
             Ok(Some(found)) if found == *digest => {}
             Ok(Some(found)) => {
-                if self.quarantine(digest, inode)? {
-                    tracing::error!(%digest, %found, "content doesn't have its digest; it is in quarantine until it is pushed again");
-                    done.damaged.push(digest.to_string());
+                match self.quarantine(digest, inode) {
+                    Ok(true) => {
+                        tracing::error!(%digest, %found, "content doesn't have its digest; it is in quarantine until it is pushed again");
+                        done.damaged.push(digest.to_string());
+                    }
+                    // It was pushed again meanwhile, or removed.
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::error!(%digest, %found, %error, "content doesn't have its digest, and can't be set aside");
+                        done.damaged.push(digest.to_string());
+                    }
                 }
             }
             Err(error) => {
@@ -102,6 +126,10 @@ impl Inner {
     /// Sets content aside that doesn't have its digest, unless it was pushed
     /// again since: then its inode is another one. Whether it was there.
     pub(super) fn quarantine(&self, digest: &Digest, inode: u64) -> Result<bool, StoreError> {
+        // Another process could put the right content there in between.
+        if !self.process.is_alone(&self.disk)? {
+            return Err(StoreError::Shared);
+        }
         let path = self.layout.blob(digest);
         let aside = self.layout.quarantined(digest);
         self.disk.make_folder(&self.layout.quarantine())?;

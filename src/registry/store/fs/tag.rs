@@ -40,6 +40,8 @@ impl Inner {
             }
             _ => {}
         }
+        // What an earlier process pushed may not be durable.
+        self.disk.keep(&self.layout.manifest(repository, digest))?;
         if now.as_ref() == Some(digest) {
             return Ok(self.disk.keep(&path)?);
         }
