@@ -296,3 +296,30 @@ fn rules_can_be_swapped() {
     swap.replace(rules("Allow"));
     assert_ne!(before.judge("a").1, swap.current().judge("a").1);
 }
+
+#[tokio::test]
+async fn a_review_of_very_many_images_is_refused_and_quickly_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let server =
+        crate::registry_support::Running::start(dir.path(), &["--allow-docker-official"]).await;
+    let review = |images: Vec<String>| {
+        let containers: Vec<_> =
+            images.iter().map(|image| serde_json::json!({"image": image})).collect();
+        let review = serde_json::json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {"uid": "1", "operation": "CREATE", "object": {"spec": {"containers": containers}}},
+        });
+        axum::http::Request::post("/validate-image")
+            .header("host", "registry")
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(review.to_string()))
+            .unwrap()
+    };
+    let many = (0..1001).map(|index| format!("a{index}")).collect();
+    let answer = server.send(review(many)).await;
+    assert_eq!(answer.status(), 400);
+    assert!(String::from_utf8_lossy(answer.body()).contains("at most 1000"));
+    let same = std::iter::repeat_n("same".to_owned(), 5000).collect();
+    assert_eq!(server.send(review(same)).await.status(), 200);
+    assert_eq!(server.send(review(vec!["x".repeat(1025)])).await.status(), 400);
+}

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 /// What a cluster asks: `AdmissionReview`, version `v1` or `v1beta1`.
@@ -76,6 +78,19 @@ impl Review {
 const PODS: [&str; 4] =
     ["/spec", "/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/template/spec"];
 
+/// How many images a review may name, each once: anybody may send one.
+const MOST: usize = 1000;
+
+/// How long the name of an image may be, in bytes.
+const LONGEST: usize = 1024;
+
+/// The images in the order in which they were found.
+#[derive(Default)]
+struct Images {
+    found: Vec<String>,
+    seen: HashSet<String>,
+}
+
 /// Where the containers of a pod stand.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
@@ -85,7 +100,7 @@ const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContain
 /// # Errors
 /// Where a list of containers is no list, or an image no text.
 pub fn used_images(object: &Value) -> Result<Vec<String>, ReviewError> {
-    let mut images: Vec<String> = Vec::new();
+    let mut images = Images::default();
     for place in PODS {
         let Some(pod) = object.pointer(place) else { continue };
         for list in CONTAINERS {
@@ -100,7 +115,7 @@ pub fn used_images(object: &Value) -> Result<Vec<String>, ReviewError> {
             collect(volume.pointer("/image/reference"), &field, &mut images)?;
         }
     }
-    Ok(images)
+    Ok(images.found)
 }
 
 fn items<'a>(pod: &'a Value, place: &str, list: &str) -> Result<&'a [Value], ReviewError> {
@@ -112,15 +127,21 @@ fn items<'a>(pod: &'a Value, place: &str, list: &str) -> Result<&'a [Value], Rev
 }
 
 /// A template may leave an image out, for others to fill in.
-fn collect(
-    image: Option<&Value>,
-    field: &str,
-    images: &mut Vec<String>,
-) -> Result<(), ReviewError> {
+fn collect(image: Option<&Value>, field: &str, images: &mut Images) -> Result<(), ReviewError> {
     match image {
         None | Some(Value::Null) => {}
-        Some(Value::String(image)) if image.is_empty() || images.contains(image) => {}
-        Some(Value::String(image)) => images.push(image.clone()),
+        Some(Value::String(image)) if image.is_empty() => {}
+        Some(Value::String(image)) if image.len() > LONGEST => {
+            return Err(wrong(field, &format!("has more than {LONGEST} bytes")));
+        }
+        Some(Value::String(image)) => {
+            if images.seen.insert(image.clone()) {
+                images.found.push(image.clone());
+            }
+            if images.found.len() > MOST {
+                return Err(wrong(field, &format!("is one image too many: at most {MOST}")));
+            }
+        }
         Some(_) => return Err(wrong(field, "is no text")),
     }
     Ok(())

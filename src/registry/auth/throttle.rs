@@ -65,18 +65,21 @@ impl Throttle {
     /// The password was wrong.
     pub fn failed(&self, pair: Pair, now: Instant) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inherited = 0;
         if !failures.contains_key(&pair) && failures.len() >= CAPACITY {
             failures.retain(|_, failures| failures.counts(now));
             // Who guesses many names pushes out its own: those that failed
             // once go first.
             let least = failures.iter().min_by_key(|(_, found)| (found.count, found.last));
             if failures.len() >= CAPACITY
-                && let Some(least) = least.map(|(pair, _)| *pair)
+                && let Some((least, count)) = least.map(|(pair, found)| (*pair, found.count))
             {
                 failures.remove(&least);
+                // Or whoever pushes a name out could begin it anew.
+                inherited = count;
             }
         }
-        let entry = failures.entry(pair).or_insert(Failures { count: 0, last: now });
+        let entry = failures.entry(pair).or_insert(Failures { count: inherited, last: now });
         entry.count = if entry.counts(now) { entry.count.saturating_add(1) } else { 1 };
         entry.last = now;
         self.count.store(failures.len(), Ordering::Relaxed);

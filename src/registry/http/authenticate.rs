@@ -89,7 +89,10 @@ fn refusal(
     let allowed = match (route, route.map(Route::access)) {
         (Some(Route::Catalog), _) => list.may_list(user),
         (_, Some((Some(name), actions))) => list.granted(user, name.as_str()).contains(actions),
-        _ => true,
+        (Some(_), _) => true,
+        // What is no operation of the registry, such as the metrics: a token
+        // of nobody in particular is no login.
+        (None, _) => user.is_some() || list.is_open(),
     };
     match (allowed, user, wanted) {
         (true, _, Some(wanted)) if !identity.may(wanted) => Some(Refusal::Scope),

@@ -45,6 +45,15 @@ mod warnings;
 
 pub use route::Route;
 
+/// What every answer says: the protocol, and to a browser that shows it that
+/// it is what its type says and may do nothing. Whoever may push chooses both
+/// the bytes and the type of a manifest.
+const ALWAYS: [(&str, &str); 3] = [
+    ("docker-distribution-api-version", "registry/2.0"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "sandbox; default-src 'none'"),
+];
+
 /// Everything below `/v2`. Who may call it is decided by a layer around it,
 /// which parses the same [`Route`] and may leave a
 /// [`Permissions`](super::access::Permissions) in the request's extensions.
@@ -67,10 +76,10 @@ async fn dispatch<S: Store>(
         Ok(response) => response,
         Err(error) => error.into_response(),
     };
-    response.headers_mut().insert(
-        HeaderName::from_static("docker-distribution-api-version"),
-        HeaderValue::from_static("registry/2.0"),
-    );
+    for (name, value) in ALWAYS {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     if head { response.map(|_| Body::empty()) } else { response }
 }
 
