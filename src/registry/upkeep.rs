@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::metrics::{Job, Outcome, Treatment};
 use super::service::Registry;
 use super::store::{CollectPolicy, Collected, ScrubPolicy, Scrubbed, Store, StoreError, Watch};
 
@@ -32,14 +33,58 @@ impl<S: Store> Registry<S> {
             self.sweep_uploads(),
             every(schedule.collect, || async {
                 let stop = StopOnDrop::default();
-                log_collection(&self.store.collect(&schedule.policy, stop.watch()).await);
+                let _ = self.collect(&schedule.policy, stop.watch()).await;
             }),
             every(schedule.scrub, || async {
                 let stop = StopOnDrop::default();
                 let policy = ScrubPolicy { rate: schedule.scrub_rate, afresh: false };
-                log_scrub(&self.store.scrub(&policy, stop.watch()).await);
+                let _ = self.scrub(&policy, stop.watch()).await;
             }),
         );
+    }
+}
+
+impl<S: Store> Registry<S> {
+    /// Collects, counts it in the metrics, and logs what came of it.
+    ///
+    /// # Errors
+    /// As [`Store::collect`].
+    pub async fn collect(
+        &self,
+        policy: &CollectPolicy,
+        watch: Watch<Collected>,
+    ) -> Result<Collected, StoreError> {
+        let mut run = self.metrics.jobs.begin(Job::Collection);
+        let result = self.store.collect(policy, watch).await;
+        log_collection(&result);
+        if let Ok(done) = &result {
+            if !policy.dry_run {
+                run.count(Treatment::Removed, done.removed, done.bytes);
+            }
+            run.count(Treatment::Examined, done.contents, 0);
+            run.end(Outcome::Ok);
+        }
+        result
+    }
+
+    /// Scrubs, counts it in the metrics, and logs what came of it.
+    ///
+    /// # Errors
+    /// As [`Store::scrub`].
+    pub async fn scrub(
+        &self,
+        policy: &ScrubPolicy,
+        watch: Watch<Scrubbed>,
+    ) -> Result<Scrubbed, StoreError> {
+        let mut run = self.metrics.jobs.begin(Job::Scrub);
+        let result = self.store.scrub(policy, watch).await;
+        log_scrub(&result);
+        if let Ok(found) = &result {
+            run.count(Treatment::Examined, found.contents, found.bytes);
+            run.count(Treatment::Damaged, found.damaged.len() as u64, 0);
+            run.end(Outcome::Ok);
+        }
+        result
     }
 }
 
@@ -74,7 +119,7 @@ impl Drop for StopOnDrop {
 }
 
 /// Says what came of a collection.
-pub fn log_collection(result: &Result<Collected, StoreError>) {
+fn log_collection(result: &Result<Collected, StoreError>) {
     match result {
         Ok(done) => tracing::info!(
             repositories = done.repositories,
@@ -94,7 +139,7 @@ pub fn log_collection(result: &Result<Collected, StoreError>) {
 }
 
 /// Says what came of a scrub.
-pub fn log_scrub(result: &Result<Scrubbed, StoreError>) {
+fn log_scrub(result: &Result<Scrubbed, StoreError>) {
     match result {
         Ok(found) => tracing::info!(
             contents = found.contents,

@@ -53,7 +53,7 @@ impl Job {
     /// What the store says.
     pub async fn run<S: Store>(
         self,
-        store: &S,
+        registry: &Registry<S>,
         progress: Watch<Value>,
     ) -> Result<Value, StoreError> {
         match self {
@@ -61,16 +61,12 @@ impl Job {
                 let untagged = untagged.map(Duration::from_secs);
                 let policy = CollectPolicy { untagged, dry_run, ..CollectPolicy::default() };
                 let watch: Watch<_> = Arc::new(move |done| progress(&json!(done)));
-                let result = store.collect(&policy, watch).await;
-                crate::registry::upkeep::log_collection(&result);
-                result.map(|done| json!(done))
+                registry.collect(&policy, watch).await.map(|done| json!(done))
             }
             Self::Scrub { rate } => {
                 let policy = ScrubPolicy { rate, afresh: true };
                 let watch: Watch<_> = Arc::new(move |found| progress(&json!(found)));
-                let result = store.scrub(&policy, watch).await;
-                crate::registry::upkeep::log_scrub(&result);
-                result.map(|found| json!(found))
+                registry.scrub(&policy, watch).await.map(|found| json!(found))
             }
         }
     }
@@ -148,7 +144,7 @@ async fn answer<S: Store>(registry: Arc<Registry<S>>, stream: UnixStream) {
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         goes_on(&())
     });
-    let work = job.run(&registry.store, watch);
+    let work = job.run(&registry, watch);
     tokio::pin!(work);
     let mut ticks = tokio::time::interval(PROGRESS);
     loop {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::control::{self, Job};
 use super::{ServerError, logging};
+use crate::registry::service::Registry;
 use crate::registry::settings::{Flags, Output, Settings, UpkeepFlags, Variables};
 use crate::registry::store::{FsOptions, FsStore};
 
@@ -182,5 +183,5 @@ async fn obey(job: Job, settings: &Settings) -> Result<Value, ServerError> {
         }
         true
     };
-    job.run(&store, Arc::new(watch)).await.map_err(|error| failed(error.to_string()))
+    job.run(&Registry::new(store), Arc::new(watch)).await.map_err(|error| failed(error.to_string()))
 }

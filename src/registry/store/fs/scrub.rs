@@ -54,7 +54,7 @@ impl Inner {
                     if begin.as_ref().is_some_and(|begin| digest <= *begin) {
                         continue;
                     }
-                    if !self.scrub_content(&digest, &path, &mut pace, watch, &mut done)? {
+                    if !self.scrub_content(&digest, &path, &mut pace, watch, &mut done) {
                         return Ok(done);
                     }
                     if noted.elapsed() > NOTE_EVERY {
@@ -73,6 +73,7 @@ impl Inner {
         Ok(done)
     }
 
+    /// Reads one content; `false` where the watch ended it.
     fn scrub_content(
         &self,
         digest: &Digest,
@@ -80,25 +81,25 @@ impl Inner {
         pace: &mut Pace,
         watch: &Watch<Scrubbed>,
         done: &mut Scrubbed,
-    ) -> Result<bool, StoreError> {
+    ) -> bool {
         let opened = self.disk.open(path).and_then(|file| {
             let inode = |file: File| Ok((file.metadata().at("look at", path)?.ino(), file));
             file.map(inode).transpose()
         });
         let (inode, file) = match opened {
             Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(true),
+            Ok(None) => return true,
             Err(error) => {
                 tracing::error!(%digest, %error, "content can't be read");
                 done.unreadable.push(digest.to_string());
-                return Ok(true);
+                return true;
             }
         };
         // Where the system doesn't let go of its cache, that is what is read.
         let _ = fadvise(&file, 0, None, Advice::DontNeed);
         let _ = fadvise(&file, 0, None, Advice::Sequential);
         match hash(&file, digest.algorithm(), pace, watch, done) {
-            Ok(None) => return Ok(false),
+            Ok(None) => return false,
             Ok(Some(found)) if found == *digest => {}
             Ok(Some(found)) => {
                 match self.quarantine(digest, inode) {
@@ -120,7 +121,7 @@ impl Inner {
             }
         }
         done.contents += 1;
-        Ok(true)
+        true
     }
 
     /// Sets content aside that doesn't have its digest, unless it was pushed
