@@ -85,6 +85,41 @@ async fn a_command_has_the_running_server_scrub() {
     assert_eq!(server.get(&path, &[]).await.body(), "content");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_manifest_is_asked_for_in_vain_until_it_is_pushed_again() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Running::start(root.path(), &[]).await;
+    let text = "any text";
+    let digest = Digest::sha256(text.as_bytes());
+    let path = format!("/v2/a/manifests/{digest}");
+    let put = || {
+        Request::put(&path)
+            .header("host", "registry")
+            .header("content-type", "text/plain")
+            .body(Body::from(text))
+            .unwrap()
+    };
+    let head = || crate::registry_support::request("HEAD", &path, &[]);
+    assert_eq!(server.send(put()).await.status(), 201);
+    // Long enough ago to be remembered.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    for _ in 0..2 {
+        assert_eq!(server.send(head()).await.status(), 200);
+    }
+    let hex = digest.hex();
+    let file = root.path().join("blobs/sha256").join(&hex[..2]).join(hex);
+    fs::write_atomic(&file, b"other text", fs::Access::Everyone).unwrap();
+    let (found, _) = json(line("scrub", root.path(), &[])).await;
+    assert_eq!(found["damaged"][0].as_str(), Some(&*digest.to_string()));
+    assert_eq!(server.send(head()).await.status(), 404);
+    assert_eq!(server.get(&path, &[]).await.status(), 500);
+    assert_eq!(server.send(put()).await.status(), 201);
+    let answer = server.get(&path, &[]).await;
+    assert_eq!((answer.status().as_u16(), &**answer.body()), (200, text.as_bytes()));
+    assert_eq!(answer.headers()["content-security-policy"], "sandbox; default-src 'none'");
+    assert!(fs::list(&root.path().join("quarantine")).unwrap().is_empty());
+}
+
 #[test]
 fn what_cannot_be_done_is_said() {
     let root = tempfile::tempdir().unwrap();

@@ -12,8 +12,8 @@ use warren::digest::{Algorithm, Digest};
 use warren::fs;
 use warren::registry::name::RepositoryName;
 use warren::registry::store::{
-    CollectPolicy, Collected, Expected, FsOptions, FsStore, Required, ScrubPolicy, Store as _,
-    StoreError, StoredManifest, UploadWriter as _,
+    CollectPolicy, Collected, Expected, FsOptions, FsStore, Referral, ReferrersPage, Required,
+    ScrubPolicy, Store as _, StoreError, StoredManifest, UploadWriter as _,
 };
 
 const NOW: CollectPolicy =
@@ -296,4 +296,24 @@ async fn a_scrub_goes_on_where_it_left_off() {
     assert_eq!((second.contents, second.finished), (1, true));
     let third = store.scrub(&policy, Arc::new(|_| true)).await.unwrap();
     assert_eq!((third.contents, third.finished), (4, true));
+}
+
+#[tokio::test]
+async fn a_manifest_that_lost_its_place_among_the_referrers_gets_it_back_with_a_push() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, here) = (open(&root, Duration::ZERO), name("here"));
+    let (signature, subject) = (manifest("a signature"), Digest::sha256(b"subject"));
+    let descriptor = serde_json::from_value(serde_json::json!({
+        "mediaType": signature.media_type, "digest": signature.digest.to_string(), "size": 1,
+    }));
+    let referral = Referral { subject: subject.clone(), descriptor: descriptor.unwrap() };
+    for _ in 0..2 {
+        let required = Required::default();
+        store.manifest_put(&here, &signature, Some(&referral), &required).await.unwrap();
+        let page = ReferrersPage::all();
+        let found = store.referrers(&here, &subject, &page).await.unwrap();
+        assert_eq!(found.descriptors.len(), 1);
+        // As a deletion leaves it that was stopped half way.
+        fs::remove_dir_all_if_there(&root.path().join("repositories/here/_referrers")).unwrap();
+    }
 }
