@@ -127,9 +127,13 @@ async fn uploads_beyond_the_limit_are_asked_to_come_back() {
     let mut go_on = [0; 12];
     busy.read_exact(&mut go_on).await.unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100");
-    let push =
-        Request::put("/v2/a/manifests/x").header("host", "r").body(Body::from("{}")).unwrap();
-    let answer = server.send(push).await;
+    let push = async |path: &str| {
+        let request = Request::put(path).header("host", "r").body(Body::from("{}")).unwrap();
+        server.send(request).await
+    };
+    let answer = push("/v2/a/manifest%73/x").await;
+    assert_eq!(answer.status(), 429, "the same path in other letters");
+    let answer = push("/v2/a/manifests/x").await;
     assert_eq!(answer.status(), 429);
     assert_eq!(header(&answer, "retry-after"), "2");
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();

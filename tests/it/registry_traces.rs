@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::registry_support::{Running, header};
+use crate::registry_support::{Running, header, request};
 
 /// A collector that takes everything: where it is, and what it got.
 fn collector() -> (String, Receiver<(String, Value)>) {
@@ -62,12 +62,14 @@ async fn a_request_is_a_span_of_its_caller_s_trace() {
     let id = header(&answer, "x-request-id");
     server.get("/v2/", &[("traceparent", &not)]).await;
     server.get("/healthz", &[]).await;
+    let long = format!("/{}", "x".repeat(5000));
+    server.send(request(&"M".repeat(5000), &long, &[])).await;
     // The end sends what is left.
     server.stopped().await;
 
     let mut spans = Vec::new();
     while let Ok((line, body)) =
-        received.recv_timeout(Duration::from_secs(if spans.len() < 2 { 60 } else { 0 }))
+        received.recv_timeout(Duration::from_secs(if spans.len() < 3 { 60 } else { 0 }))
     {
         assert_eq!(line, "POST /v1/traces HTTP/1.1");
         let resource = &body["resourceSpans"][0];
@@ -79,8 +81,12 @@ async fn a_request_is_a_span_of_its_caller_s_trace() {
     }
     spans.sort_by_key(|span| span["name"].as_str().unwrap().to_owned());
     let names: Vec<_> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["GET probe", "GET tags"], "what the caller does not record is not recorded");
-    let [probe, tags] = &spans[..] else { unreachable!() };
+    assert_eq!(
+        names,
+        ["GET probe", "GET tags", "other other"],
+        "what the caller does not record is not recorded"
+    );
+    let [probe, tags, strange] = &spans[..] else { unreachable!() };
     assert_eq!(tags["traceId"], trace);
     assert_eq!(tags["parentSpanId"], parent);
     assert_eq!(tags["kind"], 2);
@@ -90,6 +96,7 @@ async fn a_request_is_a_span_of_its_caller_s_trace() {
     assert_eq!(attribute(tags, "client.address")["stringValue"], "127.0.0.1");
     let time = |key: &str| tags[key].as_str().unwrap().parse::<u128>().unwrap();
     assert!(time("startTimeUnixNano") <= time("endTimeUnixNano"));
+    assert_eq!(attribute(strange, "url.path")["stringValue"], long[..512]);
     assert_eq!(probe["traceId"].as_str().unwrap().len(), 32);
     assert_ne!(probe["traceId"], trace);
     assert_eq!(probe.get("parentSpanId"), None);

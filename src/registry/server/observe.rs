@@ -80,9 +80,9 @@ pub async fn observe(
         let span = Span {
             context,
             id,
-            method: seen.method.clone(),
+            method: operation::method(&seen.method),
             operation: seen.operation,
-            path: seen.path.clone(),
+            path: Span::path(&seen.path),
             request_id: seen.id.as_str().to_owned(),
             peer: seen.connection.map(|connection| connection.peer.ip().to_string()),
             user: user(&response).map(str::to_owned),

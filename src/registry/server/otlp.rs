@@ -171,7 +171,7 @@ fn span(span: &Span) -> Value {
     const SERVER: u8 = 2;
     const ERROR: u8 = 2;
     let mut attributes = vec![
-        text("http.request.method", span.method.as_str()),
+        text("http.request.method", span.method.name()),
         text("url.path", &span.path),
         text("warren.operation", span.operation.name()),
         text("warren.request_id", &span.request_id),
@@ -183,7 +183,7 @@ fn span(span: &Span) -> Value {
     let mut value = json!({
         "traceId": format!("{:032x}", span.context.trace),
         "spanId": format!("{:016x}", span.id),
-        "name": format!("{} {}", span.method, span.operation.name()),
+        "name": format!("{} {}", span.method.name(), span.operation.name()),
         "kind": SERVER,
         "startTimeUnixNano": nanoseconds(span.start),
         "endTimeUnixNano": nanoseconds(span.end),

@@ -4,10 +4,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 
 use super::otlp::Exporter;
-use crate::registry::metrics::Operation;
+use crate::registry::metrics::{Method, Operation};
+
+/// How much of a path is kept, in bytes. Thousands of spans may wait for the
+/// collector, and clients choose their paths.
+const MAX_PATH: usize = 512;
 
 /// Where a request stands in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +68,11 @@ pub struct Span {
     pub context: TraceContext,
     /// Its own id.
     pub id: u64,
-    /// The method, and what it was about.
+    /// The method, one of those that are counted.
     pub method: Method,
     /// What it was about.
     pub operation: Operation,
-    /// The path, without the query.
+    /// The path, without the query, as [`Span::path`] keeps it.
     pub path: String,
     /// The request's id in the log.
     pub request_id: String,
@@ -82,6 +86,14 @@ pub struct Span {
     pub start: SystemTime,
     /// When the last byte of the answer was handed over.
     pub end: SystemTime,
+}
+
+impl Span {
+    /// What is kept of a path: its beginning.
+    #[must_use]
+    pub fn path(path: &str) -> String {
+        path.get(..path.floor_char_boundary(MAX_PATH)).unwrap_or_default().to_owned()
+    }
 }
 
 /// Makes spans and hands them to the exporter.
@@ -145,6 +157,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", text.parse().unwrap());
         TraceContext::of(&headers)
+    }
+
+    #[test]
+    fn a_span_keeps_the_beginning_of_a_path() {
+        assert_eq!(Span::path("/v2/"), "/v2/");
+        assert_eq!(Span::path(&"/".repeat(60_000)), "/".repeat(MAX_PATH));
+        assert_eq!(Span::path(&format!("/{}", "\u{fc}".repeat(600))).len(), MAX_PATH - 1);
     }
 
     #[test]
