@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use axum::response::IntoResponse as _;
 use hyper::body::{Frame, Incoming, SizeHint};
 use prometheus_client::metrics::counter::Counter;
@@ -44,7 +44,7 @@ impl Exchange {
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Counted<Body>>, Infallible>> + use<> {
         let during = During {
-            _busy: self.member.busy(),
+            _busy: self.member.busy(request.version() < Version::HTTP_2),
             _in_flight: self.metrics.http.request(),
             _span: None,
         };

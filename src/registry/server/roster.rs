@@ -3,7 +3,7 @@
 //! own; where all places are taken, the one that was idle longest makes room.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,11 @@ pub struct Roster {
 struct State {
     /// Requests whose answer has not been sent whole.
     busy: AtomicU32,
-    /// Since when there is no request.
+    /// Since when there is no request, and nothing of an answer left to send.
     idle: AtomicU64,
+    /// Whether a part of an answer may not have been sent: the HTTP library is
+    /// done with a body as soon as its last piece waits to be sent.
+    unflushed: AtomicBool,
     /// Since when a part of a head is there. HTTP/1 only: HTTP/2 sends frames
     /// that mean nothing.
     head: AtomicU64,
@@ -50,6 +53,13 @@ struct State {
     stalled: AtomicU64,
     /// Cancelled to end the connection.
     ended: CancellationToken,
+}
+
+impl State {
+    /// Whether nothing is asked and nothing is left to send.
+    fn rests(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0 && !self.unflushed.load(Ordering::Acquire)
+    }
 }
 
 impl Roster {
@@ -75,6 +85,7 @@ impl Roster {
         let state = Arc::new(State {
             busy: AtomicU32::new(0),
             idle: AtomicU64::new(self.now()),
+            unflushed: AtomicBool::new(false),
             head: AtomicU64::new(NEVER),
             stalled: AtomicU64::new(NEVER),
             ended: CancellationToken::new(),
@@ -91,7 +102,7 @@ impl Roster {
             .lock()
             .values()
             .filter(|state| !state.ended.is_cancelled())
-            .filter(|state| state.busy.load(Ordering::Acquire) == 0)
+            .filter(|state| state.rests())
             .map(|state| (state.idle.load(Ordering::Relaxed), Arc::clone(state)))
             .collect();
         let count = (idle.len() / EVICTED_TOGETHER).max(1);
@@ -118,7 +129,7 @@ impl Roster {
             since != NEVER && Duration::from_millis(now.saturating_sub(since)) >= patience
         };
         for state in self.lock().values() {
-            let idle = state.busy.load(Ordering::Acquire) == 0
+            let idle = state.rests()
                 && (longer(&state.idle, self.patience.idle)
                     || longer(&state.head, self.patience.head));
             if (idle || longer(&state.stalled, self.patience.idle)) && !state.ended.is_cancelled() {
@@ -150,10 +161,15 @@ pub struct Member {
 
 impl Member {
     /// A request is there; the connection is busy until the guard goes.
-    pub fn busy(self: &Arc<Self>) -> Busy {
+    ///
+    /// Over HTTP/1 the guard goes in the task that sends, before it flushes, so
+    /// that the connection stays taken until then. Over HTTP/2 each request has
+    /// a task of its own, whose end may come after the last flush; there only
+    /// what the client doesn't take at once holds the connection.
+    pub fn busy(self: &Arc<Self>, flushes: bool) -> Busy {
         self.state.busy.fetch_add(1, Ordering::AcqRel);
         self.state.head.store(NEVER, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        Busy { member: Arc::clone(self), flushes }
     }
 
     /// Bytes came in, which over HTTP/1 and without a request begin a head.
@@ -173,8 +189,19 @@ impl Member {
             if stalled.load(Ordering::Relaxed) != NEVER {
                 stalled.store(NEVER, Ordering::Relaxed);
             }
-        } else if stalled.load(Ordering::Relaxed) == NEVER {
-            stalled.store(self.roster.now(), Ordering::Relaxed);
+        } else {
+            self.state.unflushed.store(true, Ordering::Release);
+            if stalled.load(Ordering::Relaxed) == NEVER {
+                stalled.store(self.roster.now(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// All that waited to be sent has been.
+    pub fn flushed(&self) {
+        if self.state.unflushed.load(Ordering::Acquire) {
+            self.state.idle.store(self.roster.now(), Ordering::Relaxed);
+            self.state.unflushed.store(false, Ordering::Release);
         }
     }
 
@@ -191,11 +218,18 @@ impl Drop for Member {
 }
 
 /// One more request on a connection for as long as this is there.
-pub struct Busy(Arc<Member>);
+pub struct Busy {
+    member: Arc<Member>,
+    /// Whether a flush follows for certain.
+    flushes: bool,
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let member = &self.0;
+        let member = &self.member;
+        if self.flushes {
+            member.state.unflushed.store(true, Ordering::Release);
+        }
         member.state.idle.store(member.roster.now(), Ordering::Relaxed);
         member.state.busy.fetch_sub(1, Ordering::AcqRel);
     }
@@ -222,7 +256,7 @@ mod tests {
         for (member, idle) in members.iter().zip([5, 3, 4]) {
             member.state.idle.store(idle, Ordering::Relaxed);
         }
-        let busy = members[1].busy();
+        let busy = members[1].busy(false);
         assert!(roster.evict());
         assert_eq!(
             members.iter().map(|member| is_ended(member)).collect::<Vec<_>>(),
@@ -239,11 +273,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_an_answer_is_sent_before_its_connection_is_idle() {
+        let roster = roster(FOR_EVER, Duration::ZERO);
+        let member = Arc::new(roster.enter());
+        drop(member.busy(true));
+        roster.look();
+        assert!(!roster.evict() && !is_ended(&member), "the last piece only waits");
+        member.taken(true);
+        assert!(!roster.evict(), "a part of it was taken");
+        member.state.idle.store(NEVER, Ordering::Relaxed);
+        member.flushed();
+        assert_ne!(member.state.idle.load(Ordering::Relaxed), NEVER, "idle since now");
+        assert!(roster.evict());
+
+        let slow = Arc::new(roster.enter());
+        drop(slow.busy(false));
+        slow.taken(false);
+        slow.taken(true);
+        assert!(!roster.evict(), "not all of it was taken");
+        slow.flushed();
+        roster.look();
+        assert!(is_ended(&slow));
+    }
+
+    #[test]
     fn patience_ends_with_idlers_half_heads_and_those_who_take_nothing() {
         let impatient = roster(FOR_EVER, Duration::ZERO);
         let idle = Arc::new(impatient.enter());
         let works = Arc::new(impatient.enter());
-        let _busy = works.busy();
+        let _busy = works.busy(false);
         impatient.look();
         assert!(is_ended(&idle) && !is_ended(&works));
         works.taken(false);
@@ -258,7 +316,7 @@ mod tests {
         assert!(is_ended(&half) && !is_ended(&silent));
         let whole = Arc::new(strict.enter());
         whole.heard();
-        let _busy = whole.busy();
+        let _busy = whole.busy(false);
         whole.heard();
         whole.taken(false);
         whole.taken(true);

@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::routing::put;
+use axum::routing::{get, put};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -16,6 +17,9 @@ use super::super::metrics::Metrics;
 use super::super::settings::{Flags, Settings, Variables};
 use super::connection::Serving;
 use super::{Reloader, Server, Stamps};
+
+/// More than the system keeps of what a client does not read.
+const LARGE: usize = 64 << 20;
 
 struct Running {
     address: SocketAddr,
@@ -27,7 +31,9 @@ async fn start(arguments: &[&str]) -> Running {
     let flags = Flags::parse_line([&["warren-registry"], arguments].concat()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = Router::new().route("/", put(|body: Bytes| async { body }));
+    let app = Router::new()
+        .route("/", put(|body: Bytes| async { body }))
+        .route("/large", get(async || vec![0; LARGE]));
     let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
     let seen = Stamps::of(&settings);
     let server = Server {
@@ -112,4 +118,25 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
     assert!(!second.is_finished());
     drop(first);
     assert_eq!(&second.await.unwrap(), b"HTTP/1.1 200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_place_waits_for_the_rest_of_an_answer() {
+    // The answer is one piece: it waits to be sent, and its body is gone.
+    let server = start(&["--max-connections", "1"]).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"GET /large HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'H');
+    let second = tokio::spawn(begin(server.address));
+    // The server looks for room more than once in that time.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut piece = vec![0; 1 << 20];
+    let mut left = LARGE;
+    while left > 0 {
+        let read = first.read(&mut piece).await.unwrap_or_default();
+        assert!(read > 0, "{left} bytes are missing");
+        left = left.saturating_sub(read);
+    }
+    // Now the first one is idle, and makes room.
+    second.await.unwrap();
 }

@@ -67,6 +67,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
         self.member.taken(polled.is_ready());
+        // It is flushed only when everything has been written.
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.member.flushed();
+        }
         polled
     }
 
