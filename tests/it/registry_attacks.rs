@@ -22,7 +22,7 @@ async fn to_the_end(stream: &mut TcpStream) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_never_ends_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Running::start(dir.path(), &["--head-timeout=1"]).await;
+    let server = Running::start(dir.path(), &["--head-timeout=1", "--idle-timeout=3600"]).await;
     // One that has said nothing, one that has begun, one after its first
     // request, and one that keeps on saying a little.
     let mut silent = server.connect().await;
