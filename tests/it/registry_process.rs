@@ -53,6 +53,12 @@ impl Process {
         panic!("the log has no such line");
     }
 
+    /// The lines of the log that nobody has looked at yet.
+    pub fn lines(&self) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.try_iter().filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    }
+
     /// Asks it to stop.
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
