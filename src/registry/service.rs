@@ -47,8 +47,6 @@ pub struct Registry<S> {
     pub limits: Limits,
     /// Which images a cluster lets in; a reload replaces them.
     pub admission: Swap<Rules>,
-    /// The registry's own names, as clients write them.
-    pub hostnames: Vec<String>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -60,7 +58,6 @@ impl<S: Store> Registry<S> {
             store,
             limits: Limits::default(),
             admission: Swap::default(),
-            hostnames: Vec::new(),
             metrics: Metrics::default(),
         }
     }

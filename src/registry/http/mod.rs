@@ -91,7 +91,7 @@ async fn operate<S: Store>(
     request: Request,
 ) -> Result<Response, RegistryError> {
     let route = Route::parse(request.method(), request.uri().path())?;
-    proxy_path::refuse_elsewhere(&route, &request, &registry.hostnames)?;
+    proxy_path::refuse_elsewhere(&route)?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let (call, body) = Call::new(registry, request);
     if reads {

@@ -152,7 +152,6 @@ impl Server {
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
         registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
         registry.admission.replace(Rules::of(&settings));
-        registry.hostnames.clone_from(&settings.hostnames.value);
         let registry = Arc::new(registry);
         let (gate, metrics) = (Arc::new(gate), registry.metrics.clone());
         let operating = &settings.operating;
