@@ -317,3 +317,29 @@ async fn a_manifest_that_lost_its_place_among_the_referrers_gets_it_back_with_a_
         fs::remove_dir_all_if_there(&root.path().join("repositories/here/_referrers")).unwrap();
     }
 }
+
+/// The clock jumps, or a disk doesn't keep times: the running collection knows
+/// all the same what a client has just been told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_since_the_beginning_stays_whatever_its_time() {
+    let root = Arc::new(tempfile::tempdir().unwrap());
+    let store = open(&root, Duration::ZERO);
+    push(&store, &name("a"), b"of another repository".to_vec()).await;
+    let asked = push(&store, &name("b"), b"asked".to_vec()).await;
+    let idle = push(&store, &name("b"), b"idle".to_vec()).await;
+    backdate(&root);
+    let (handle, asking) = (tokio::runtime::Handle::current(), store.clone());
+    let (digest, folder) = (asked.clone(), Arc::clone(&root));
+    let watch = move |done: &Collected| {
+        if done.repositories == 1 {
+            let size = handle.block_on(asking.blob_size(&name("b"), &digest));
+            assert_eq!(size.unwrap(), Some(5));
+            backdate(&folder);
+        }
+        true
+    };
+    let done = store.collect(&NOW, Arc::new(watch)).await.unwrap();
+    assert_eq!((done.repositories, done.links, done.removed), (2, 2, 2), "{done:?}");
+    assert!(store.blob_read(&name("b"), &asked, None).await.unwrap().is_some());
+    assert!(store.blob_read(&name("b"), &idle, None).await.unwrap().is_none());
+}
