@@ -108,6 +108,24 @@ async fn put(store: &impl Store, repository: &RepositoryName, text: &str) -> Dig
     manifest.digest
 }
 
+/// A manifest with this text that refers to a subject.
+fn referrer(text: String, subject: &Digest, kind: Option<String>) -> (StoredManifest, Referral) {
+    let manifest = StoredManifest {
+        digest: Digest::sha256(text.as_bytes()),
+        media_type: "application/vnd.example+json".to_owned(),
+        bytes: text.into(),
+    };
+    let descriptor = Descriptor {
+        media_type: manifest.media_type.clone(),
+        digest: manifest.digest.to_string(),
+        size: manifest.bytes.len() as u64,
+        artifact_type: kind,
+        annotations: None,
+    };
+    let referral = Referral { subject: subject.clone(), descriptor };
+    (manifest, referral)
+}
+
 /// Everything that was touched before this is old: files have times that lag
 /// behind by some milliseconds.
 async fn age() {
@@ -254,19 +272,8 @@ async fn deleting_a_manifest_takes_its_tags_and_its_referral(stores: impl Stores
     let (store, here, there) = (stores.open(), name("a"), name("b"));
     let subject = Digest::sha256(b"subject");
     let text = format!(r#"{{"subject":{{"digest":"{subject}"}}}}"#);
-    let manifest = StoredManifest {
-        digest: Digest::sha256(text.as_bytes()),
-        media_type: "application/vnd.example+json".to_owned(),
-        bytes: text.clone().into(),
-    };
-    let descriptor = Descriptor {
-        media_type: manifest.media_type.clone(),
-        digest: manifest.digest.to_string(),
-        size: text.len() as u64,
-        artifact_type: None,
-        annotations: None,
-    };
-    let referral = Referral { subject: subject.clone(), descriptor: descriptor.clone() };
+    let (manifest, referral) = referrer(text, &subject, None);
+    let descriptor = &referral.descriptor;
     for repository in [&here, &there] {
         store
             .manifest_put(repository, &manifest, Some(&referral), &Required::default())
@@ -281,7 +288,7 @@ async fn deleting_a_manifest_takes_its_tags_and_its_referral(stores: impl Stores
     store.tag_set(&here, &tag("other"), &other, &Expected::Anything).await.unwrap();
     assert_eq!(
         store.referrers(&here, &subject, &ReferrersPage::all()).await.unwrap().descriptors,
-        std::slice::from_ref(&descriptor)
+        std::slice::from_ref(descriptor)
     );
 
     assert!(store.manifest_delete(&here, &manifest.digest).await.unwrap());
@@ -300,7 +307,7 @@ async fn deleting_a_manifest_takes_its_tags_and_its_referral(stores: impl Stores
     let store = stores.open();
     assert_eq!(
         store.referrers(&there, &subject, &ReferrersPage::all()).await.unwrap().descriptors,
-        [descriptor]
+        std::slice::from_ref(descriptor)
     );
     assert_eq!(store.tag_get(&there, &tag("one")).await.unwrap().unwrap(), manifest.digest);
     assert!(store.manifest_get(&there, &manifest.digest).await.unwrap().is_some());
@@ -444,21 +451,10 @@ async fn referrers_come_in_pages(stores: impl Stores) {
     let mut expected = Vec::new();
     for count in 0..10 {
         let text = format!(r#"{{"subject":{{"digest":"{subject}"}},"note":{count}}}"#);
-        let manifest = StoredManifest {
-            digest: Digest::sha256(text.as_bytes()),
-            media_type: "application/vnd.example+json".to_owned(),
-            bytes: text.clone().into(),
-        };
-        let descriptor = Descriptor {
-            media_type: manifest.media_type.clone(),
-            digest: manifest.digest.to_string(),
-            size: text.len() as u64,
-            artifact_type: Some(format!("a/{}", count % 2)),
-            annotations: None,
-        };
-        let referral = Referral { subject: subject.clone(), descriptor: descriptor.clone() };
+        let kind = Some(format!("a/{}", count % 2));
+        let (manifest, referral) = referrer(text, &subject, kind);
         store.manifest_put(&here, &manifest, Some(&referral), &Required::default()).await.unwrap();
-        expected.push(descriptor);
+        expected.push(referral.descriptor);
     }
     expected.sort_by(|one, other| one.digest.cmp(&other.digest));
     let whole = ReferrersPage::all();
