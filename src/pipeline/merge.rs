@@ -53,9 +53,10 @@ pub fn merge(base: &mut Node, overlay: Node) -> Result<(), MergeError> {
 
 fn merge_under(field: &str, base: &mut Node, overlay: Node) -> Result<(), MergeError> {
     let (line, kinds) = (overlay.at.line, (overlay.describe(), base.describe()));
-    match (&mut base.value, overlay.value) {
-        (Value::Mapping(base), Value::Mapping(overlay)) => {
-            for (key, value) in overlay.iter() {
+    let Node { value: base, at, origin } = base;
+    match (base, overlay.value) {
+        (Value::Mapping(base), Value::Mapping(mapping)) => {
+            for (key, value) in mapping.iter() {
                 let name = key.name();
                 if value.is_null() {
                     if base.remove(&name).is_none() {
@@ -69,11 +70,18 @@ fn merge_under(field: &str, base: &mut Node, overlay: Node) -> Result<(), MergeE
                 }
             }
         }
-        (Value::Sequence(base), Value::Sequence(overlay)) => match merge_key(field) {
-            Some(key) => merge_elements(base, overlay, key)?,
-            None => *base = overlay,
-        },
-        (Value::Scalar(base), Value::Scalar(overlay)) => *base = overlay,
+        (Value::Sequence(base), Value::Sequence(items)) => {
+            if let Some(key) = merge_key(field) {
+                merge_elements(base, items, key)?;
+            } else {
+                *base = items;
+                (*at, *origin) = (overlay.at, overlay.origin);
+            }
+        }
+        (Value::Scalar(scalar), Value::Scalar(value)) => {
+            *scalar = value;
+            (*at, *origin) = (overlay.at, overlay.origin);
+        }
         _ => {
             let (field, (overlay, base)) = (field.to_owned(), kinds);
             return Err(MergeError::OtherKind { field, line, overlay, base });

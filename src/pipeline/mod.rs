@@ -10,5 +10,6 @@ pub mod faults;
 pub mod fetch;
 pub mod manifest;
 pub mod merge;
+pub mod origins;
 pub mod upstream;
 pub mod yaml;

@@ -9,8 +9,22 @@ use super::super::yaml::Node;
 /// The container that serves, in the StatefulSet.
 const CONTAINER: &str = "spec.template.spec.containers[name=trow-pod]";
 
+/// Rows of the lock.
+const PORT: &str = "contract[name=port].value";
+const DATA_PATH: &str = "contract[name=data-path].value";
+
 /// The namespace that stands in the base for the environment's.
 const SAMPLE_NAMESPACE: &str = "trow";
+
+/// Puts a value that a key of the environment causes at an address.
+fn put(
+    node: &mut Node,
+    address: &str,
+    (environment, key): (&Environment, &str),
+    value: Node,
+) -> Result<(), AddressError> {
+    set(node, address, environment.origins.mark(key, value))
+}
 
 /// Puts the environment's values into one object.
 pub(super) fn fill(
@@ -20,7 +34,8 @@ pub(super) fn fill(
 ) -> Result<(), AddressError> {
     // What a component puts into another namespace, such as MetalLB's, stays there.
     if object.is_namespaced() && ["", SAMPLE_NAMESPACE].contains(&object.namespace()) {
-        set(&mut object.node, "metadata.namespace", text(environment.namespace.as_str()))?;
+        let namespace = text(environment.namespace.as_str());
+        put(&mut object.node, "metadata.namespace", (environment, "namespace"), namespace)?;
     }
     match object.kind().to_owned().as_str() {
         "Namespace" => namespace(&mut object.node, environment),
@@ -50,22 +65,28 @@ pub fn registry_defaults(environment: &Environment, upstream: &Upstream) -> Vec<
 }
 
 /// The image that serves: the upstream's pinned one, or our own.
-fn image(environment: &Environment, upstream: &Upstream) -> String {
+fn image(environment: &Environment, upstream: &Upstream) -> Node {
     if let Some(image) = &environment.registry.image {
-        return image.as_str().to_owned();
+        return environment.origins.mark("registry.image", text(image.as_str()));
     }
     match environment.registry.engine {
         Engine::Warren => {
-            concat!("localhost/warren-registry:", env!("CARGO_PKG_VERSION")).to_owned()
+            let ours = concat!("localhost/warren-registry:", env!("CARGO_PKG_VERSION"));
+            environment.origins.mark("registry.engine", text(ours))
         }
-        Engine::Trow => upstream.image.to_string(),
+        Engine::Trow => upstream_image(upstream),
     }
 }
 
+fn upstream_image(upstream: &Upstream) -> Node {
+    upstream.origins.mark("image.tag", text(&upstream.image.to_string()))
+}
+
 fn namespace(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
-    set(node, "metadata.name", text(environment.namespace.as_str()))?;
+    put(node, "metadata.name", (environment, "namespace"), text(environment.namespace.as_str()))?;
     let enforce = environment.pod_security.enforce.as_str();
-    set(node, "metadata.labels[\"pod-security.kubernetes.io/enforce\"]", text(enforce))?;
+    let label = "metadata.labels[\"pod-security.kubernetes.io/enforce\"]";
+    put(node, label, (environment, "pod_security.enforce"), text(enforce))?;
     for mode in ["audit", "warn"] {
         let level = PodSecurityLevel::Restricted.as_str();
         let key = format!("metadata.labels[\"pod-security.kubernetes.io/{mode}\"]");
@@ -79,55 +100,64 @@ fn stateful_set(
     environment: &Environment,
     upstream: &Upstream,
 ) -> Result<(), AddressError> {
-    let image = image(environment, upstream);
-    set(node, &format!("{CONTAINER}.image"), text(&image))?;
+    set(node, &format!("{CONTAINER}.image"), image(environment, upstream))?;
     let defaults = registry_defaults(environment, upstream);
     for (name, value) in &defaults {
         // Trow has no flag for the level of its log.
         if name != "log-level" {
-            set(node, &format!("{CONTAINER}.args[after=--{name}]"), text(value))?;
+            let value = argument_origin(environment, upstream, name, text(value));
+            set(node, &format!("{CONTAINER}.args[after=--{name}]"), value)?;
         }
     }
-    set(
+    put(
         node,
         &format!("{CONTAINER}.env[name=RUST_LOG].value"),
+        (environment, "registry.log_level"),
         text(environment.registry.log_level.as_str()),
     )?;
     port(node, &format!("{CONTAINER}.ports[name=http].containerPort"), upstream)?;
     set(
         node,
         &format!("{CONTAINER}.volumeMounts[name=data-vol].mountPath"),
-        text(&upstream.data_path),
+        upstream.origins.mark(DATA_PATH, text(&upstream.data_path)),
     )?;
     let owner = environment.storage.owner;
     let security = "spec.template.spec.securityContext";
-    set(node, &format!("{security}.runAsUser"), Node::integer(owner.uid.into()))?;
-    set(node, &format!("{security}.runAsGroup"), Node::integer(owner.gid.into()))?;
-    set(node, &format!("{security}.fsGroup"), Node::integer(owner.gid.into()))?;
+    for (field, key, id) in [
+        ("runAsUser", "storage.owner.uid", owner.uid),
+        ("runAsGroup", "storage.owner.gid", owner.gid),
+        ("fsGroup", "storage.owner.gid", owner.gid),
+    ] {
+        let address = format!("{security}.{field}");
+        put(node, &address, (environment, key), Node::integer(id.into()))?;
+    }
     let claim = "spec.volumeClaimTemplates[metadata.name=data-vol]";
-    set(
+    put(
         node,
         &format!("{claim}.spec.resources.requests.storage"),
+        (environment, "storage.size"),
         text(environment.storage.size.as_str()),
     )?;
     let class = match environment.storage.volume {
         Volume::HostPath { .. } => "",
         Volume::Local { .. } => "trow-local",
     };
-    set(node, &format!("{claim}.spec.storageClassName"), text(class))?;
+    let address = format!("{claim}.spec.storageClassName");
+    put(node, &address, (environment, "storage.kind"), text(class))?;
     let own = "spec.template.spec.initContainers[name=own-data]";
     if find(node, own).is_ok() {
         // Whatever engine serves, this needs a shell: the upstream's image has one.
-        set(node, &format!("{own}.image"), text(&upstream.image.to_string()))?;
-        let owner = text(&format!("{}:{}", owner.uid, owner.gid));
-        set(node, &format!("{own}.args"), Node::sequence([owner]))?;
+        set(node, &format!("{own}.image"), upstream_image(upstream))?;
+        let owner = Node::sequence([text(&format!("{}:{}", owner.uid, owner.gid))]);
+        put(node, &format!("{own}.args"), (environment, "storage.owner"), owner)?;
     }
     let resources = &environment.registry.resources;
     for (kind, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
         for (name, amount) in [("cpu", &amounts.cpu), ("memory", &amounts.memory)] {
             if let Some(amount) = amount {
                 let address = format!("{CONTAINER}.resources.{kind}.{name}");
-                set(node, &address, text(amount.as_str()))?;
+                let key = format!("registry.resources.{kind}.{name}");
+                put(node, &address, (environment, &key), text(amount.as_str()))?;
             }
         }
     }
@@ -141,15 +171,19 @@ fn ingress(
 ) -> Result<(), AddressError> {
     let ingress = &environment.ingress;
     let domain = environment.domain.as_str();
-    set(node, "spec.ingressClassName", text(ingress.class.as_str()))?;
+    let class = text(ingress.class.as_str());
+    put(node, "spec.ingressClassName", (environment, "ingress.class"), class)?;
+    let nginx = "nginx.ingress.kubernetes.io/proxy";
+    let issuer = environment.tls.issuer.as_str().to_owned();
     let annotations = [
-        ("cert-manager.io/cluster-issuer", environment.tls.issuer.as_str().to_owned()),
-        ("nginx.ingress.kubernetes.io/proxy-body-size", ingress.body_size.as_str().to_owned()),
-        ("nginx.ingress.kubernetes.io/proxy-read-timeout", ingress.read_timeout.to_string()),
-        ("nginx.ingress.kubernetes.io/proxy-send-timeout", ingress.send_timeout.to_string()),
+        ("cert-manager.io/cluster-issuer".to_owned(), "tls.issuer", issuer),
+        (format!("{nginx}-body-size"), "ingress.body_size", ingress.body_size.as_str().to_owned()),
+        (format!("{nginx}-read-timeout"), "ingress.read_timeout", ingress.read_timeout.to_string()),
+        (format!("{nginx}-send-timeout"), "ingress.send_timeout", ingress.send_timeout.to_string()),
     ];
-    for (name, value) in annotations {
-        set(node, &format!("metadata.annotations[\"{name}\"]"), text(&value))?;
+    for (name, key, value) in annotations {
+        let address = format!("metadata.annotations[\"{name}\"]");
+        put(node, &address, (environment, key), text(&value))?;
     }
     let paths = Node::sequence([Node::mapping([
         ("path", text("/")),
@@ -160,15 +194,16 @@ fn ingress(
                 "service",
                 Node::mapping([
                     ("name", text("trow-svc")),
-                    ("port", Node::mapping([("number", Node::integer(upstream.port.into()))])),
+                    ("port", Node::mapping([("number", port_number(upstream))])),
                 ]),
             )]),
         ),
     ])]);
-    let rule = Node::mapping([("host", text(domain)), ("http", Node::mapping([("paths", paths)]))]);
+    let domain = || environment.origins.mark("domain", text(domain));
+    let rule = Node::mapping([("host", domain()), ("http", Node::mapping([("paths", paths)]))]);
     set(node, "spec.rules", Node::sequence([rule]))?;
     let tls = Node::mapping([
-        ("hosts", Node::sequence([text(domain)])),
+        ("hosts", Node::sequence([domain()])),
         ("secretName", text("trow-registry-tls")),
     ]);
     set(node, "spec.tls", Node::sequence([tls]))
@@ -176,13 +211,16 @@ fn ingress(
 
 fn volume(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
     let storage = &environment.storage;
-    set(node, "spec.capacity.storage", text(storage.size.as_str()))?;
-    set(node, "spec.claimRef.namespace", text(environment.namespace.as_str()))?;
+    let size = text(storage.size.as_str());
+    put(node, "spec.capacity.storage", (environment, "storage.size"), size)?;
+    let namespace = text(environment.namespace.as_str());
+    put(node, "spec.claimRef.namespace", (environment, "namespace"), namespace)?;
     let kind = match storage.volume {
         Volume::HostPath { .. } => "hostPath",
         Volume::Local { .. } => "local",
     };
-    set(node, &format!("spec.{kind}.path"), text(storage.path.as_str()))?;
+    let path = text(storage.path.as_str());
+    put(node, &format!("spec.{kind}.path"), (environment, "storage.path"), path)?;
     let Some(name) = storage.node() else { return Ok(()) };
     let expression = Node::mapping([
         ("key", text("kubernetes.io/hostname")),
@@ -191,23 +229,47 @@ fn volume(node: &mut Node, environment: &Environment) -> Result<(), AddressError
     ]);
     let term = Node::mapping([("matchExpressions", Node::sequence([expression]))]);
     let required = Node::mapping([("nodeSelectorTerms", Node::sequence([term]))]);
-    set(node, "spec.nodeAffinity", Node::mapping([("required", required)]))
+    let affinity = Node::mapping([("required", required)]);
+    put(node, "spec.nodeAffinity", (environment, "storage.node"), affinity)
 }
 
 fn issuer(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
-    set(node, "metadata.name", text(environment.tls.issuer.as_str()))?;
-    set(node, "spec.ca.secretName", text(environment.tls.ca_secret.as_str()))
+    let name = text(environment.tls.issuer.as_str());
+    put(node, "metadata.name", (environment, "tls.issuer"), name)?;
+    let secret = text(environment.tls.ca_secret.as_str());
+    put(node, "spec.ca.secretName", (environment, "tls.ca_secret"), secret)
 }
 
 fn pool(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
     let Some(address) = &environment.address else { return Ok(()) };
     let bits = if address.ip.is_ipv4() { 32 } else { 128 };
     let range = text(&format!("{}/{bits}", address.ip));
-    set(node, "spec.addresses", Node::sequence([range]))
+    put(node, "spec.addresses", (environment, "address.ip"), Node::sequence([range]))
 }
 
 fn port(node: &mut Node, address: &str, upstream: &Upstream) -> Result<(), AddressError> {
-    set(node, address, Node::integer(upstream.port.into()))
+    set(node, address, port_number(upstream))
+}
+
+fn port_number(upstream: &Upstream) -> Node {
+    upstream.origins.mark(PORT, Node::integer(upstream.port.into()))
+}
+
+/// Says which key or row causes an argument; those that are always the same
+/// are the program's.
+fn argument_origin(
+    environment: &Environment,
+    upstream: &Upstream,
+    name: &str,
+    value: Node,
+) -> Node {
+    match name {
+        "bind" => upstream.origins.mark(PORT, value),
+        "hostname" => environment.origins.mark("domain", value),
+        "data-dir" => upstream.origins.mark(DATA_PATH, value),
+        "user" => environment.origins.mark("registry.user", value),
+        _ => value,
+    }
 }
 
 fn text(text: &str) -> Node {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
+use super::super::origins::Origins;
 use super::storage::Storage;
 use super::text::{BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName};
 
@@ -16,6 +17,9 @@ pub struct Environment {
     /// The name of the file without `.toml`.
     #[serde(skip)]
     pub name: String,
+    /// Where each key stands.
+    #[serde(skip)]
+    pub origins: Origins,
     /// The Kubernetes version against whose schemas the manifests are checked.
     pub kubernetes: KubernetesVersion,
     /// The host name under which clients reach the registry.

@@ -19,6 +19,7 @@ pub use text::{
 };
 
 use super::document::{self, DocumentError};
+use super::origins::Origins;
 use crate::fs;
 
 /// Why there are no settings.
@@ -97,6 +98,7 @@ fn folder(root: &Path) -> PathBuf {
 fn parse(path: &Path, name: &str, text: &str) -> Result<Environment, DocumentError> {
     let mut environment: Environment = document::parse(path, text)?;
     name.clone_into(&mut environment.name);
+    environment.origins = Origins::read(&path.to_string_lossy(), text);
     let restricted = environment.pod_security.enforce == PodSecurityLevel::Restricted;
     if restricted && matches!(environment.storage.volume, Volume::HostPath { .. }) {
         let reason = "a restricted namespace refuses the init container that gives a host path \

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::super::origins::Origins;
 use super::id::{self, GitId};
 use super::lock::LockedRow;
 use crate::digest::Digest;
@@ -28,6 +29,8 @@ pub struct Upstream {
     pub liveness_path: String,
     /// The path that says whether it can serve.
     pub readiness_path: String,
+    /// Where the lock states each of these.
+    pub origins: Origins,
 }
 
 /// The upstream's container image.
@@ -82,6 +85,7 @@ impl Upstream {
             image_user: number("image-user", &text("image-user")?)?,
             liveness_path: text("liveness-path")?,
             readiness_path: text("readiness-path")?,
+            origins: Origins::default(),
         })
     }
 }

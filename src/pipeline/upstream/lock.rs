@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::super::origins::Origins;
 use super::contract::{Place, place};
 use super::facts::{Image, Upstream};
 use super::id::{self, GitId};
@@ -110,8 +111,9 @@ impl Lock {
             })?;
             contract.push(LockedRow { name: row.name, file: row.file, place, value: row.value });
         }
-        let facts = Upstream::from_rows(&raw.tag, raw.commit, &raw.image, &contract)
+        let mut facts = Upstream::from_rows(&raw.tag, raw.commit, &raw.image, &contract)
             .map_err(|message| FileError::whole(path, message))?;
+        facts.origins = Origins::read(Self::PATH, text);
         Ok(Self {
             url: raw.url,
             mirrors: raw.mirrors,

@@ -4,6 +4,7 @@
 
 mod error;
 mod node;
+mod origin;
 mod quote;
 mod read;
 mod scalar;
@@ -11,6 +12,7 @@ mod write;
 
 pub use error::{Excerpt, YamlError, YamlFault};
 pub use node::{Mapping, Node, Position, Value};
+pub use origin::Origin;
 pub use read::{Limits, read, read_bytes, read_with};
 pub use scalar::{Kind, Scalar, Style};
 pub use write::{write, write_all};

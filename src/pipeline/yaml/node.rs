@@ -1,5 +1,8 @@
 //! The node model.
 
+use std::sync::Arc;
+
+use super::origin::Origin;
 use super::scalar::{Kind, Scalar};
 
 /// Where something stood in a file. Both count from 1 and the column counts
@@ -21,6 +24,9 @@ pub struct Node {
     pub value: Value,
     /// Where it stood.
     pub at: Position,
+    /// In what it stood; none is what was made by the program. All nodes of a
+    /// file share one.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// What a node is.
@@ -131,6 +137,27 @@ impl Node {
         self.as_mapping()?.get(key)
     }
 
+    /// The same node, said to come from this place with all that is below it:
+    /// what whoever makes nodes from a file's values calls.
+    #[must_use]
+    pub fn placed(mut self, at: Position, origin: &Arc<Origin>) -> Self {
+        self.place(at, origin);
+        self
+    }
+
+    /// Recurses as deep as the node.
+    fn place(&mut self, at: Position, origin: &Arc<Origin>) {
+        self.at = at;
+        self.origin = Some(Arc::clone(origin));
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.place(at, origin)),
+            Value::Mapping(mapping) => {
+                mapping.iter_mut().for_each(|(_, value)| value.place(at, origin));
+            }
+        }
+    }
+
     /// What the node is, for messages: "a mapping", "a list", "a string", …
     #[must_use]
     pub fn describe(&self) -> &'static str {
@@ -144,7 +171,7 @@ impl Node {
 
 impl From<Value> for Node {
     fn from(value: Value) -> Self {
-        Self { value, at: Position::default() }
+        Self { value, at: Position::default(), origin: None }
     }
 }
 

@@ -2,12 +2,14 @@
 //! aliases multiply are bounded, and the builder doesn't recurse.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use yaml_rust2::parser::{Event, Parser, Tag};
 use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
 use super::error::{YamlError, YamlFault};
 use super::node::{Mapping, Node, Position, Value};
+use super::origin::Origin;
 use super::scalar::{Kind, Scalar, Style};
 
 /// What a text may cost.
@@ -73,7 +75,7 @@ pub fn read_with(file: &str, text: &str, limits: Limits) -> Result<Vec<Node>, Ya
         text
     };
     let mut parser = Parser::new_from_str(scanned);
-    let mut builder = Builder::new(limits);
+    let mut builder = Builder::new(file, limits);
     loop {
         let (event, marker) = parser.next_token().map_err(|error| fail(syntax(&error)))?;
         if event == Event::StreamEnd {
@@ -137,6 +139,7 @@ struct Cost {
 
 struct Builder {
     limits: Limits,
+    origin: Arc<Origin>,
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, Cost)>,
@@ -144,22 +147,27 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(limits: Limits) -> Self {
+    fn new(file: &str, limits: Limits) -> Self {
+        let origin = Arc::new(Origin::File { file: file.to_owned() });
         let (documents, open, anchors) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { limits, documents, open, anchors, alias_nodes: 0 }
+        Self { limits, origin, documents, open, anchors, alias_nodes: 0 }
+    }
+
+    fn node(&self, value: Value, at: Position) -> Node {
+        Node { value, at, origin: Some(Arc::clone(&self.origin)) }
     }
 
     fn take(&mut self, event: Event, at: Position) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = tagged_scalar(text, style, tag.as_ref()).map_err(|f| (at, f))?;
-                self.finish(Node { value: Value::Scalar(scalar), at }, anchor)
+                self.finish(self.node(Value::Scalar(scalar), at), anchor)
             }
             Event::Alias(anchor) => {
                 let Some((node, cost)) = self.anchors.get(&anchor) else {
                     return Err((at, YamlFault::AliasCycle));
                 };
-                let (node, cost) = (Node { value: node.value.clone(), at }, *cost);
+                let (node, cost) = (self.node(node.value.clone(), at), *cost);
                 self.spend(cost, at)?;
                 self.finish(node, 0)
             }
@@ -195,7 +203,7 @@ impl Builder {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping(content) => Value::Mapping(content.merge()?),
         };
-        self.finish(Node { value, at: open.at }, open.anchor)
+        self.finish(self.node(value, open.at), open.anchor)
     }
 
     /// Puts a finished node where it belongs.
