@@ -11,5 +11,6 @@ pub mod fetch;
 pub mod manifest;
 pub mod merge;
 pub mod origins;
+pub mod schema;
 pub mod upstream;
 pub mod yaml;
