@@ -8,14 +8,17 @@ use serde::Serialize;
 use super::composition::{self, line};
 use super::context::Context;
 use super::error::CliError;
+use super::sarif;
 use crate::delivery::folder;
-use crate::pipeline::check::{Finding, Severity};
+use crate::pipeline::check::{Cause, Finding, Severity, rules};
 
 /// Checks environments, and that deploy/ equals what renders, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Leaves with 1 when a check finds an error or deploy/ differs; warnings alone \
-                  leave with 0.\nExample: warren check sandbox --output json"
+                  and waived findings leave with 0. docs/checks.md lists every code.\n\
+                  Examples:\n  warren check sandbox --output json\n  \
+                  warren check --output sarif > warren.sarif"
 )]
 pub struct Args {
     /// The environments; all of them when none is named.
@@ -29,6 +32,7 @@ pub struct Args {
 enum Output {
     Text,
     Json,
+    Sarif,
 }
 
 #[derive(Serialize)]
@@ -54,10 +58,11 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         names.iter().map(|name| report(&root, name)).collect::<Result<_, _>>()?;
     match args.output {
         Output::Json => context.printer.json(&reports),
+        Output::Sarif => context.printer.json(&sarif::log(&results(&reports))),
         Output::Text => reports.iter().for_each(|report| print(report, context)),
     }
     let errors = reports.iter().flat_map(|report| &report.findings);
-    let errors = errors.filter(|found| found.severity == Severity::Error).count();
+    let errors = errors.filter(|found| found.is_error()).count();
     let drifted: Vec<_> = reports.iter().filter(|report| !report.drift.is_empty()).collect();
     if errors == 0 && drifted.is_empty() {
         return Ok(());
@@ -79,17 +84,40 @@ fn report(root: &Path, name: &str) -> Result<Report, CliError> {
     Ok(Report { environment: name.to_owned(), findings: composed.findings, drift })
 }
 
+/// All findings, and the drift as findings.
+fn results(reports: &[Report]) -> Vec<Finding> {
+    let drift = reports.iter().flat_map(|report| {
+        report.drift.iter().map(|line| {
+            let file = line.split(' ').next().unwrap_or_default();
+            let file = format!("deploy/{}/{file}", report.environment);
+            Finding {
+                code: rules::DRIFT.code.to_owned(),
+                severity: Severity::Error,
+                environment: report.environment.clone(),
+                object: String::new(),
+                field: String::new(),
+                message: line.clone(),
+                hint: format!("warren render {}, and commit it", report.environment),
+                cause: Some(Cause { file, line: 0, column: 0, key: None }),
+                waived: None,
+            }
+        })
+    });
+    reports.iter().flat_map(|report| report.findings.iter().cloned()).chain(drift).collect()
+}
+
 fn print(report: &Report, context: &Context) {
     let name = &report.environment;
     let printer = &context.printer;
     for finding in &report.findings {
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        printer.out(&format!("{name}: {severity}{}\n", line(finding)));
+        let severity = finding.severity.as_str();
+        printer.out(&match &finding.waived {
+            None => format!("{name}: {severity}{}\n", line(finding)),
+            Some(reason) => format!("{name}: waived {severity}{}: {reason}\n", line(finding)),
+        });
     }
-    let mut hints: Vec<_> = report.findings.iter().map(|found| found.hint.as_str()).collect();
+    let counting = || report.findings.iter().filter(|found| found.waived.is_none());
+    let mut hints: Vec<_> = counting().map(|found| found.hint.as_str()).collect();
     hints.dedup();
     for hint in hints {
         printer.out(&format!("{name}: hint: {hint}\n"));
@@ -97,11 +125,12 @@ fn print(report: &Report, context: &Context) {
     for file in &report.drift {
         printer.out(&format!("{name}: drift: {file}\n"));
     }
-    let count = |severity| report.findings.iter().filter(|f| f.severity == severity).count();
+    let waived = report.findings.len().saturating_sub(counting().count());
     printer.out(&format!(
-        "{name}: {} error(s), {} warning(s), deploy/{name} {}\n",
-        count(Severity::Error),
-        count(Severity::Warning),
+        "{name}: {} error(s), {} warning(s), {}deploy/{name} {}\n",
+        counting().filter(|found| found.is_error()).count(),
+        counting().filter(|found| found.is_warning()).count(),
+        if waived > 0 { format!("{waived} waived, ") } else { String::new() },
         if report.drift.is_empty() { "is what renders" } else { "differs" }
     ));
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::error::{CliError, ErrorKind};
-use crate::pipeline::check::{Finding, Severity, check};
+use crate::pipeline::check::{Finding, check};
 use crate::pipeline::compose::{ComposeError, Rendered, compose, registry_defaults};
 use crate::pipeline::environment::{self, EnvironmentError};
 use crate::pipeline::faults;
@@ -51,8 +51,7 @@ pub fn composed(root: &Path, name: &str) -> Result<Composed, CliError> {
 /// As [`composed`], and when a check found an error.
 pub fn checked(root: &Path, name: &str) -> Result<Composed, CliError> {
     let composed = composed(root, name)?;
-    let errors: Vec<_> =
-        composed.findings.iter().filter(|found| found.severity == Severity::Error).collect();
+    let errors: Vec<_> = composed.findings.iter().filter(|found| found.is_error()).collect();
     let Some(first) = errors.first() else { return Ok(composed) };
     Err(CliError::failed(format!(
         "{name}: the checks found {} error(s): {}",
@@ -70,12 +69,14 @@ pub fn names(root: &Path) -> Result<Vec<String>, CliError> {
     environment::names(root).map_err(CliError::input)
 }
 
-/// A finding on one line.
+/// A finding on one line, with the line of the file that caused it.
 #[must_use]
 pub fn line(finding: &Finding) -> String {
     let place = [finding.object.as_str(), finding.field.as_str()];
     let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
-    format!("[{}] {}: {}", finding.code, place.join(" "), finding.message)
+    let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(" ")) };
+    let cause = finding.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!("[{}] {place}{}{cause}", finding.code, finding.message)
 }
 
 fn compose_error(error: ComposeError) -> CliError {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod image;
 pub mod printer;
 pub mod render;
+pub mod sarif;
 pub mod secret;
 pub mod up;
 pub mod upstream;

@@ -8,6 +8,7 @@ pub mod document;
 pub mod environment;
 pub mod faults;
 pub mod fetch;
+pub mod field;
 pub mod manifest;
 pub mod merge;
 pub mod origins;

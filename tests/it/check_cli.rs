@@ -171,3 +171,79 @@ fn another_folder_is_written_and_somebody_elses_is_left_alone() {
     left_with(&output, 1);
     assert_eq!(names(&precious), ["a"]);
 }
+
+#[test]
+fn a_finding_names_the_line_that_caused_it() {
+    let root = copy(false);
+    let root = root.path();
+    let file = "environments/base/statefulset.yaml";
+    change(root, file, "serviceName: trow-svc", "serviceName: trow");
+    change(root, "environments/sandbox.toml", "engine = \"trow\" ", "engine = \"warren\" ");
+    let output = warren(root, &["check", "sandbox"]);
+    left_with(&output, 1);
+    let text = stdout(&output);
+    assert!(text.contains("(environments/base/statefulset.yaml:15:16)"), "{text}");
+    assert!(text.contains("(environments/sandbox.toml:11:10)"), "{text}");
+}
+
+#[test]
+fn a_waiver_takes_a_finding_out_of_the_count_and_an_unused_one_is_a_warning() {
+    let root = copy(false);
+    let root = root.path();
+    let toml = fs::read_to_string(&root.join("environments/lapin.toml")).unwrap();
+    let waive = |code: &str, more: &str| {
+        let text = format!("{toml}\n[[waive]]\ncode = \"{code}\"\nreason = \"known\"\n{more}");
+        let path = root.join("environments/lapin.toml");
+        fs::write_atomic(&path, text.as_bytes(), Access::Everyone).unwrap();
+        let output = warren(root, &["check", "lapin"]);
+        (output.status.code().unwrap(), stdout(&output) + &stderr(&output))
+    };
+    let (code, text) = waive("upstream-fault", "");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("lapin: waived warning[upstream-fault/"), "{text}");
+    assert!(text.contains("): known\n"), "{text}");
+    assert!(text.contains("0 error(s), 1 warning(s)"), "only the pin of the image: {text}");
+    let (code, text) = waive("service-name", "");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("warning[waive-unused] waives `service-name`"), "{text}");
+    assert!(text.contains("(environments/lapin.toml:32:1)"), "{text}");
+    let (_, text) = waive("service-nam", "");
+    assert!(text.contains("the nearest is `service-name`"), "{text}");
+    let (code, text) = waive("plain-secret", "");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("error[waive-refused]"), "{text}");
+    let (code, text) = waive("image-pin", "object = \"statefulset/other\"\n");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("waives `image-pin` of statefulset/other, which"), "{text}");
+    let (code, text) = waive("image-pin", "[[waive]]\ncode = \"x\"\nreason = \" \"\n");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("environments/lapin.toml:37:10: say why"), "{text}");
+}
+
+#[test]
+fn findings_are_sarif_for_forges() {
+    let root = copy(false);
+    let root = root.path();
+    change(root, "deploy/lapin/service-trow-svc.yaml", "8000", "8001");
+    let output = warren(root, &["check", "lapin", "--output", "sarif"]);
+    left_with(&output, 1);
+    let log: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    assert!(results.len() > 10);
+    for result in results {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        let (id, rule) = (result["ruleId"].as_str().unwrap(), rule["id"].as_str().unwrap());
+        assert!(id == rule || id.starts_with(&format!("{rule}/")), "{id} {rule}");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(!place["artifactLocation"]["uri"].as_str().unwrap().starts_with('/'));
+    }
+    let drift = results.last().unwrap();
+    assert_eq!(drift["ruleId"], "drift");
+    assert_eq!(
+        drift["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "deploy/lapin/service-trow-svc.yaml"
+    );
+}

@@ -358,7 +358,10 @@ fn a_selector_without_pods_is_found() {
 fn a_port_that_no_container_declares_is_found() {
     let found =
         errors("sandbox", "environments/base/service.yaml", "targetPort: http", "targetPort: web");
-    assert_eq!(codes(&found), [("target-port", "service/trow-svc", "spec.ports")]);
+    assert_eq!(
+        codes(&found),
+        [("target-port", "service/trow-svc", "spec.ports[name=http].targetPort")]
+    );
 }
 
 #[test]
@@ -373,8 +376,9 @@ fn an_account_that_is_not_there_is_found() {
 fn an_ingress_to_no_service_is_found() {
     let file = "environments/base/service.yaml";
     let found = errors("sandbox", file, "name: trow-svc", "name: registry");
+    let field = "spec.rules[host=paasregistry.lapin.io].http.paths[path=/].backend.service.name";
     let expected = [
-        ("ingress-backend", "ingress/trow-ingress", "spec.rules"),
+        ("ingress-backend", "ingress/trow-ingress", field),
         ("service-name", "statefulset/trow-set", "spec.serviceName"),
     ];
     assert_eq!(codes(&found), expected);
@@ -384,7 +388,7 @@ fn an_ingress_to_no_service_is_found() {
 fn a_volume_for_no_claim_is_found() {
     let file = "environments/components/host-path-volume/persistentvolume.yaml";
     let found = errors("sandbox", file, "data-vol-trow-set-0", "data-vol-trow-0");
-    let expected = [("claim-ref", "persistentvolume/trow-data-hostpath-pv", "spec.claimRef")];
+    let expected = [("claim-ref", "persistentvolume/trow-data-hostpath-pv", "spec.claimRef.name")];
     assert_eq!(codes(&found), expected);
     let file = "environments/components/local-volume/persistentvolume.yaml";
     assert_eq!(errors("lapin", file, "data-vol-trow-set-0", "x").len(), 1);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::super::origins::Origins;
 use super::storage::Storage;
 use super::text::{BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName};
+use super::waive::Waive;
 
 /// All that distinguishes one installation from another.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Environment {
     /// What the namespace demands of its pods.
     #[serde(default)]
     pub pod_security: PodSecurity,
+    /// Findings that are taken as they are, with the reasons.
+    #[serde(default)]
+    pub waive: Vec<Waive>,
 }
 
 /// How to reach the cluster.

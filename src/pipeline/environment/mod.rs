@@ -3,6 +3,7 @@
 mod keys;
 mod storage;
 mod text;
+mod waive;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ pub use storage::{Owner, Storage, Volume};
 pub use text::{
     AbsolutePath, BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName,
 };
+
+pub use waive::{Reason, Waive};
 
 use super::document::{self, DocumentError};
 use super::origins::Origins;

@@ -1,0 +1,105 @@
+//! The codes of all findings: what each says, how bad it is, and the way out.
+//! `docs/checks.md` is this table; a test compares the two.
+
+use super::finding::Severity::{self, Error, Warning};
+
+/// One kind of finding.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its stable name.
+    pub code: &'static str,
+    /// How bad it is, unless the finding says otherwise.
+    pub severity: Severity,
+    /// What it finds.
+    pub finds: &'static str,
+    /// The way out, unless the finding knows a better one.
+    pub way_out: &'static str,
+    /// Whether an environment may waive it.
+    pub waivable: bool,
+}
+
+/// Declares the rules, and the list of them.
+macro_rules! rules {
+    ($($name:ident = $code:literal $severity:ident $waivable:literal $finds:literal $way_out:literal;)*) => {
+        $(
+            #[doc = $finds]
+            pub const $name: &Rule = &Rule {
+                code: $code,
+                severity: $severity,
+                finds: $finds,
+                way_out: $way_out,
+                waivable: $waivable,
+            };
+        )*
+
+        /// All rules.
+        pub const RULES: &[&Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    PLAIN_SECRET = "plain-secret" Error false
+        "a Secret among the objects"
+        "remove it from the manifests; `warren secret` makes it in the cluster";
+    NAMESPACE = "namespace" Error true
+        "a namespace on a kind of the cluster, or none on another"
+        "correct metadata.namespace in its file";
+    SERVICE_NAME = "service-name" Error true
+        "a StatefulSet whose `serviceName` names no Service that is rendered"
+        "name the Service that is rendered";
+    SERVICE_ACCOUNT = "service-account" Error true
+        "a pod whose ServiceAccount is not rendered"
+        "name the ServiceAccount that is rendered";
+    SELECTOR = "selector" Error true
+        "a selector that selects no pod"
+        "select the labels of the pod template";
+    TARGET_PORT = "target-port" Error true
+        "a Service that leads to a port which no container declares"
+        "name a port that the container declares";
+    INGRESS_BACKEND = "ingress-backend" Error true
+        "an Ingress that leads to no Service, or to a port that it lacks"
+        "name a Service and port that are rendered";
+    CLAIM_REF = "claim-ref" Error true
+        "a volume that waits for a claim which nothing makes"
+        "a StatefulSet's claim is called TEMPLATE-SET-0";
+    IMAGE_PIN = "image-pin" Error true
+        "an image without a digest; a warning where it has a version tag"
+        "pin it by digest: warren upstream pin TAG --image-digest sha256:…";
+    ENGINE_IMAGE = "engine-image" Warning true
+        "our own registry, by an image that only this machine has"
+        "build an image of warren-registry, push it, and name it as image in [registry]";
+    UPSTREAM_FAULT = "upstream-fault" Warning true
+        "what is known to be wrong with the pinned upstream, where it is what runs; the code continues with `/` and the fault's name"
+        "engine = \"warren\" in [registry] runs our own registry instead";
+    DRIFT = "drift" Error false
+        "a file of deploy/ that is not what renders"
+        "render again and commit it";
+    WAIVE_UNUSED = "waive-unused" Warning true
+        "a `[[waive]]` that waives nothing"
+        "remove it from the environment's file";
+    WAIVE_REFUSED = "waive-refused" Error false
+        "a `[[waive]]` of what can't be waived"
+        "correct what it should waive, and remove it";
+}
+
+/// The rule of a code.
+#[must_use]
+pub fn rule(code: &str) -> Option<&'static Rule> {
+    let family = code.split_once('/').map_or(code, |(family, _)| family);
+    RULES.iter().copied().find(|rule| rule.code == family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_there_once_and_has_a_way_out() {
+        for rule in RULES {
+            assert_eq!(RULES.iter().filter(|other| other.code == rule.code).count(), 1);
+            assert!(!rule.finds.is_empty() && !rule.way_out.is_empty(), "{}", rule.code);
+            assert_eq!(super::rule(rule.code), Some(*rule));
+        }
+        assert_eq!(rule("upstream-fault/x"), Some(UPSTREAM_FAULT));
+    }
+}

@@ -1,0 +1,302 @@
+//! Fields of an object by their address, for reading: what `explain`, `diff`
+//! and the checks call a place within an object.
+//!
+//! `spec.rules[host=a.example].http`, `args[after=--user]`,
+//! `annotations["cert-manager.io/issuer"]`, `rules[0]`. An element is named by
+//! what it is wherever it can be, and by its number only where it has no name.
+
+use super::yaml::{Node, Value};
+
+/// One step of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The value under a key.
+    Key(String),
+    /// The element of this number.
+    Index(usize),
+    /// The element whose field, which may lie deeper, has this text.
+    Where(String, String),
+    /// The element of a list of texts that follows this text.
+    After(String),
+}
+
+/// Why a text is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{address}` is not the address of a field: {reason}")]
+pub struct FieldError {
+    /// What was given.
+    pub address: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// Reads an address.
+///
+/// # Errors
+/// [`FieldError`].
+pub fn parse(address: &str) -> Result<Vec<Step>, FieldError> {
+    let malformed = |reason| FieldError { address: address.to_owned(), reason };
+    let mut steps = Vec::new();
+    let mut rest = address;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("[\"") {
+            let (key, left) = after.split_once("\"]").ok_or(malformed("a `[\"` has no `\"]`"))?;
+            steps.push(Step::Key(key.to_owned()));
+            rest = left;
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (inside, left) = after.split_once(']').ok_or(malformed("a `[` has no `]`"))?;
+            steps.push(match (inside.parse(), inside.split_once('=')) {
+                (Ok(index), _) => Step::Index(index),
+                (_, Some(("after", text))) => Step::After(text.to_owned()),
+                (_, Some((field, text))) => Step::Where(field.to_owned(), text.to_owned()),
+                _ => return Err(malformed("in brackets stands field=value or a number")),
+            });
+            rest = left;
+        } else {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (key, left) = rest.split_at(end);
+            if key.is_empty() {
+                return Err(malformed("a key is empty"));
+            }
+            steps.push(Step::Key(key.to_owned()));
+            rest = left;
+        }
+        if let Some(left) = rest.strip_prefix('.') {
+            if left.is_empty() {
+                return Err(malformed("it ends with a dot"));
+            }
+            rest = left;
+        }
+    }
+    Ok(steps)
+}
+
+/// Walks as far as the steps lead. Says how many were taken, and where it came.
+#[must_use]
+pub fn walk<'a>(node: &'a Node, steps: &[Step]) -> (usize, &'a Node) {
+    let mut here = node;
+    for (taken, step) in steps.iter().enumerate() {
+        match next(here, step) {
+            Some(child) => here = child,
+            None => return (taken, here),
+        }
+    }
+    (steps.len(), here)
+}
+
+/// The field at an address, where there is one.
+#[must_use]
+pub fn find<'a>(node: &'a Node, address: &str) -> Option<&'a Node> {
+    let steps = parse(address).ok()?;
+    let (taken, found) = walk(node, &steps);
+    (taken == steps.len()).then_some(found)
+}
+
+/// The field at an address, or the nearest one above it that there is.
+#[must_use]
+pub fn nearest<'a>(node: &'a Node, address: &str) -> &'a Node {
+    parse(address).map_or(node, |steps| walk(node, &steps).1)
+}
+
+/// The text at an address; empty where there is none.
+#[must_use]
+pub fn text<'a>(node: &'a Node, address: &str) -> &'a str {
+    find(node, address).and_then(Node::as_str).unwrap_or_default()
+}
+
+/// The items of the list at an address; none where there is no list.
+#[must_use]
+pub fn items<'a>(node: &'a Node, address: &str) -> &'a [Node] {
+    find(node, address).and_then(Node::as_sequence).unwrap_or_default()
+}
+
+fn next<'a>(node: &'a Node, step: &Step) -> Option<&'a Node> {
+    match (step, &node.value) {
+        (Step::Key(key), Value::Mapping(mapping)) => mapping.get(key),
+        (Step::Index(index), Value::Sequence(items)) => items.get(*index),
+        (Step::Where(field, wanted), Value::Sequence(items)) => {
+            items.iter().find(|item| scalar(item, field) == Some(wanted))
+        }
+        (Step::After(wanted), Value::Sequence(items)) => {
+            let at = items.iter().position(|item| item.as_str() == Some(wanted))?;
+            items.get(at + 1)
+        }
+        _ => None,
+    }
+}
+
+/// The text of an element's field, which may lie deeper: `metadata.name`.
+fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
+    let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
+    deep.as_scalar().map(super::yaml::Scalar::text)
+}
+
+/// What an element of a list can be told by, the most telling first.
+const NAMES: [&str; 16] = [
+    "name",
+    "metadata.name",
+    "host",
+    "path",
+    "secretName",
+    "mountPath",
+    "devicePath",
+    "containerPort",
+    "port",
+    "topologyKey",
+    "key",
+    "type",
+    "ip",
+    "kind",
+    "group",
+    "id",
+];
+
+/// The field by which the elements of all these lists can be told apart: each
+/// of them has it, and no two of one list the same.
+#[must_use]
+pub fn element_name(lists: &[&[Node]]) -> Option<&'static str> {
+    let tells = |name: &str| {
+        lists.iter().all(|items| {
+            let mut seen: Vec<_> = items.iter().filter_map(|item| scalar(item, name)).collect();
+            seen.sort_unstable();
+            // A bracket would end the address.
+            let complete = seen.len() == items.len() && seen.iter().all(|text| !text.contains(']'));
+            seen.dedup();
+            complete && seen.len() == items.len()
+        })
+    };
+    let any = lists.iter().any(|items| !items.is_empty());
+    NAMES.into_iter().find(|name| any && tells(name))
+}
+
+/// The text by which an element is told under this name.
+#[must_use]
+pub fn element_text<'a>(item: &'a Node, name: &str) -> &'a str {
+    scalar(item, name).unwrap_or_default()
+}
+
+/// An address one key longer.
+#[must_use]
+pub fn under_key(address: &str, key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if key.is_empty() || !key.chars().all(plain) {
+        format!("{address}[\"{key}\"]")
+    } else if address.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{address}.{key}")
+    }
+}
+
+/// The addresses of the elements of a list: by what they are, else by number.
+#[must_use]
+pub fn element_addresses(address: &str, items: &[Node]) -> Vec<String> {
+    if let Some(name) = element_name(&[items]) {
+        let by_name = |item| format!("{address}[{name}={}]", element_text(item, name));
+        return items.iter().map(by_name).collect();
+    }
+    let texts: Vec<_> = items.iter().map(Node::as_str).collect();
+    (0..items.len())
+        .map(|index| {
+            // A value that follows its flag: both are texts, and the flag is there once.
+            let before = index.checked_sub(1).and_then(|before| texts.get(before).copied());
+            match before.flatten() {
+                Some(flag)
+                    if is_flag(flag)
+                        && !texts.get(index).copied().flatten().is_some_and(is_flag)
+                        && texts.iter().filter(|text| **text == Some(flag)).count() == 1 =>
+                {
+                    format!("{address}[after={flag}]")
+                }
+                _ => format!("{address}[{index}]"),
+            }
+        })
+        .collect()
+}
+
+/// Whether a text is an argument's name, such as `--user`.
+#[must_use]
+pub fn is_flag(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('-') && !text.contains(['=', ']'])
+}
+
+/// All scalars, and lists and mappings that are empty, with their addresses, in
+/// order.
+#[must_use]
+pub fn leaves(node: &Node) -> Vec<(String, &Node)> {
+    let mut found = Vec::new();
+    collect(String::new(), node, &mut found);
+    found
+}
+
+/// Recurses as deep as the node, which its reader bounds.
+fn collect<'a>(address: String, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
+    match &node.value {
+        Value::Mapping(mapping) if !mapping.is_empty() => {
+            for (key, value) in mapping.iter() {
+                collect(under_key(&address, &key.name()), value, found);
+            }
+        }
+        Value::Sequence(items) if !items.is_empty() => {
+            for (address, item) in element_addresses(&address, items).into_iter().zip(items) {
+                collect(address, item, found);
+            }
+        }
+        _ => found.push((address, node)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(text: &str) -> Node {
+        crate::pipeline::yaml::read("test.yaml", text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn every_leaf_is_found_again_by_its_address() {
+        let node = node(
+            "metadata: {annotations: {a.b/c: x}}\nspec:\n  rules: [{host: h, paths: [{path: /}]}]\n  args: [--user, alice, --verbose, --user2, bob, plain]\n  twice: [{a: 1}, {a: 1}]\n  empty: {}\n",
+        );
+        let leaves = leaves(&node);
+        let addresses: Vec<_> = leaves.iter().map(|(address, _)| address.as_str()).collect();
+        assert_eq!(
+            addresses,
+            [
+                "metadata.annotations[\"a.b/c\"]",
+                "spec.rules[host=h].host",
+                "spec.rules[host=h].paths[path=/].path",
+                "spec.args[0]",
+                "spec.args[after=--user]",
+                "spec.args[2]",
+                "spec.args[3]",
+                "spec.args[after=--user2]",
+                "spec.args[5]",
+                "spec.twice[0].a",
+                "spec.twice[1].a",
+                "spec.empty",
+            ]
+        );
+        for (address, leaf) in leaves {
+            assert!(std::ptr::eq(find(&node, &address).unwrap(), leaf), "{address}");
+        }
+        assert_eq!(text(&node, "spec.rules[0].host"), "h");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for address in ["a[", "a[x]", "a.", ".a", "a[\"b"] {
+            assert!(parse(address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_field_stands_for_one_that_is_not_there() {
+        let node = node("spec:\n  a: {b: 1}\n");
+        assert_eq!(
+            nearest(&node, "spec.a.c.d"),
+            &node.get("spec").unwrap().get("a").unwrap().clone()
+        );
+    }
+}
