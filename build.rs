@@ -19,6 +19,9 @@ use pipeline::{compose, environment};
 
 fn main() -> ExitCode {
     declare_own_sources();
+    // The crate derives the JSON Schema of an environment's keys; this script,
+    // which compiles the same files, has no use for it and not the crate.
+    println!("cargo::rustc-cfg=warren_schema");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     match check_upstream(&root, &out).and_then(|upstream| compose(&root, &out, &upstream)) {
@@ -32,7 +35,9 @@ fn main() -> ExitCode {
 
 /// The code that this script compiles in, and what it composes.
 fn declare_own_sources() {
-    for source in ["build.rs", "src/digest.rs", "src/fs.rs", "src/pipeline", "environments"] {
+    for source in
+        ["build.rs", "src/digest.rs", "src/fs.rs", "src/pipeline", "environments", "dashboards"]
+    {
         println!("cargo::rerun-if-changed={source}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, deploy, diff, image, render, secret, up, upstream};
+use super::{check, deploy, diff, image, new, render, schema, secret, up, upstream};
 
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ pub struct Args {
 pub enum Command {
     /// Run an environment's registry on this machine, and prove it.
     Up(up::Args),
+    /// Ask the few questions and write a new environment's file.
+    New(new::Args),
     /// Write an environment's manifests.
     Render(render::Args),
     /// Check environments, and that deploy/ equals what renders.
@@ -40,6 +42,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Make the Secrets that an environment's objects refer to.
     Secret(secret::Args),
+    /// Print the JSON Schema of an environment's file.
+    Schema(schema::Args),
     /// Make an OCI image of the registry.
     Image(image::Args),
     /// The pinned upstream: what it is, whether it still is, and moving the pin.

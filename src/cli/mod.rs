@@ -9,9 +9,11 @@ pub mod deploy;
 pub mod diff;
 pub mod error;
 pub mod image;
+pub mod new;
 pub mod printer;
 pub mod render;
 pub mod sarif;
+pub mod schema;
 pub mod secret;
 pub mod up;
 pub mod upstream;
@@ -48,8 +50,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Up(args) => up::run(args, context),
+        Command::New(args) => new::run(args, context),
         Command::Render(args) => render::run(args, context),
         Command::Check(args) => check::run(args, context),
+        Command::Schema(args) => schema::run(args, context),
         Command::Deploy(args) => deploy::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Secret(args) => secret::run(args, context),

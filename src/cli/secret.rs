@@ -122,7 +122,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 /// The Secrets that are named, or all; each once, in a fixed order.
 fn chosen(names: &[String], environment: &Environment) -> Result<Vec<SecretKind>, CliError> {
     if names.is_empty() {
-        return Ok(SecretKind::ALL.to_vec());
+        return Ok(SecretKind::needed(environment));
     }
     let mut kinds = Vec::new();
     for name in names {
@@ -206,7 +206,7 @@ fn make(
     kinds: &[SecretKind],
 ) -> Result<Vec<Secret>, CliError> {
     // The CA first: it can fail without anyone having typed anything.
-    let authority = if kinds.contains(&SecretKind::Authority) {
+    let authority = if kinds.iter().any(|kind| !kind.needs_password()) {
         Some(authority(args, context, root, environment)?)
     } else {
         None
@@ -216,17 +216,24 @@ fn make(
     } else {
         None
     };
+    let signed = |authority| {
+        Secret::certificate(environment, authority)
+            .map_err(|error| CliError::failed("the domain's certificate").because(error))
+    };
     let secrets = kinds.iter().filter_map(|kind| match (kind, &password, &authority) {
-        (SecretKind::Password, Some(password), _) => Some(Secret::password(environment, password)),
+        (SecretKind::Password, Some(password), _) => {
+            Some(Ok(Secret::password(environment, password)))
+        }
         (SecretKind::Credentials, Some(password), _) => {
-            Some(Secret::credentials(environment, password))
+            Some(Ok(Secret::credentials(environment, password)))
         }
         (SecretKind::Authority, _, Some(authority)) => {
-            Some(Secret::authority(environment, authority))
+            Some(Ok(Secret::authority(environment, authority)))
         }
+        (SecretKind::Certificate, _, Some(authority)) => Some(signed(authority)),
         _ => None,
     });
-    Ok(secrets.collect())
+    secrets.collect()
 }
 
 fn authority(

@@ -88,6 +88,8 @@ impl Search {
         };
         match kind {
             "Certificate" => provide(text(object, &["spec", "secretName"])),
+            // One that SOPS encrypted: no other is rendered.
+            "Secret" => provide(None),
             "SealedSecret" => provide(text(object, &["spec", "template", "metadata", "name"])),
             "ExternalSecret" => provide(text(object, &["spec", "target", "name"])),
             "ClusterIssuer" | "Issuer" => {

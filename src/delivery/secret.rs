@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::password::Password;
 use super::references::CERT_MANAGER_NAMESPACE;
-use crate::pipeline::environment::Environment;
+use crate::pipeline::environment::{Environment, TlsKind};
 use crate::pipeline::yaml::{self, Node};
-use crate::trust::Authority;
+use crate::trust::{Authority, TrustError};
 
 /// The Secrets that we know how to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +22,31 @@ pub enum SecretKind {
     Credentials,
     /// `ca-priv`: the private authority, as cert-manager reads it to sign.
     Authority,
+    /// `trow-registry-tls`: the domain's certificate, where nobody in the
+    /// cluster signs it.
+    Certificate,
 }
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Password, Self::Credentials, Self::Authority];
+    pub const ALL: [Self; 4] =
+        [Self::Password, Self::Credentials, Self::Authority, Self::Certificate];
+
+    /// Those that this environment's objects need from whoever holds the
+    /// password and the authority.
+    #[must_use]
+    pub fn needed(environment: &Environment) -> Vec<Self> {
+        let tls = &environment.tls;
+        let ours = tls.kind == TlsKind::PrivateCa;
+        let mut kinds = vec![Self::Password, Self::Credentials];
+        if ours && tls.cert_manager && tls.create_issuer {
+            kinds.push(Self::Authority);
+        }
+        if ours && !tls.cert_manager {
+            kinds.push(Self::Certificate);
+        }
+        kinds
+    }
 
     /// The object's name in this environment.
     #[must_use]
@@ -36,6 +56,7 @@ impl SecretKind {
             Self::Password => "trow-pass",
             Self::Credentials => "trow-cred",
             Self::Authority => environment.tls.ca_secret.as_str(),
+            Self::Certificate => environment.tls.secret.as_str(),
         }
     }
 
@@ -48,7 +69,7 @@ impl SecretKind {
     /// Whether it takes a password to make it.
     #[must_use]
     pub fn needs_password(self) -> bool {
-        self != Self::Authority
+        matches!(self, Self::Password | Self::Credentials)
     }
 }
 
@@ -101,6 +122,30 @@ impl Secret {
                 ("tls.key", authority.key_pem().as_bytes().to_vec()),
             ],
         }
+    }
+
+    /// The certificate of the environment's host names, and of its Service's,
+    /// signed by the private authority.
+    ///
+    /// # Errors
+    /// When the authority can't sign.
+    pub fn certificate(
+        environment: &Environment,
+        authority: &Authority,
+    ) -> Result<Self, TrustError> {
+        let mut names: Vec<String> = environment.hosts().map(ToString::to_string).collect();
+        names.push(format!("trow-svc.{}.svc", environment.namespace));
+        let issued = authority.issue(&names)?;
+        Ok(Self {
+            namespace: environment.namespace.to_string(),
+            name: SecretKind::Certificate.name(environment).to_owned(),
+            kind: "kubernetes.io/tls",
+            data: vec![
+                ("ca.crt", authority.certificate_pem().as_bytes().to_vec()),
+                ("tls.crt", issued.chain_pem.into_bytes()),
+                ("tls.key", issued.key_pem.into_bytes()),
+            ],
+        })
     }
 
     /// `namespace/name`.
@@ -188,6 +233,23 @@ mod tests {
         let password = Password::new("\u{5de}8").unwrap();
         let yaml = to_yaml(&[Secret::password(&environment(), &password)]);
         assert!(yaml.contains("\"1544\"") || yaml.contains("'1544'"), "{yaml}");
+    }
+
+    #[test]
+    fn without_cert_manager_the_authority_signs_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_make(folder.path()).unwrap();
+        let mut environment = environment();
+        let kinds = |environment: &Environment| SecretKind::needed(environment);
+        assert_eq!(kinds(&environment).last(), Some(&SecretKind::Authority));
+        environment.tls.cert_manager = false;
+        assert_eq!(kinds(&environment).last(), Some(&SecretKind::Certificate));
+        let secret = Secret::certificate(&environment, &authority).unwrap();
+        assert_eq!(secret.title(), "trow/trow-registry-tls");
+        assert!(decoded(&secret, "tls.crt").ends_with(authority.certificate_pem()));
+        assert_eq!(decoded(&secret, "ca.crt"), authority.certificate_pem());
+        environment.tls.kind = TlsKind::ExistingSecret;
+        assert_eq!(kinds(&environment), [SecretKind::Password, SecretKind::Credentials]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::yaml::Node;
 
 /// Kinds that live outside namespaces, of those that we know.
-const CLUSTER_KINDS: [&str; 14] = [
+const CLUSTER_KINDS: [&str; 15] = [
     "APIService",
     "ClusterIssuer",
     "ClusterRole",
@@ -17,6 +17,7 @@ const CLUSTER_KINDS: [&str; 14] = [
     "PriorityClass",
     "StorageClass",
     "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
 ];
 

@@ -43,6 +43,12 @@ impl Origins {
         self.0.get(key).map(|(at, origin)| (*at, origin))
     }
 
+    /// The key of an entry of a table whose keys are free, such as `labels`.
+    #[must_use]
+    pub fn entry(table: &str, key: &str) -> String {
+        format!("{table}.{}", step(key))
+    }
+
     /// The same node, said to come from this key, or from its default where no
     /// file sets it.
     #[must_use]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Validates the committed manifests against schemas which we did not write.
 
-    validate.py [--root DIR] [--rendered DIR]
+    validate.py [--root DIR] [--rendered DIR] [--toml]
 
 Each object of deploy/<environment>/*.yaml is held against the Kubernetes
 version of environments/<environment>.toml, strictly: a field that the schema
@@ -9,6 +9,8 @@ does not know is a failure, and so are a kind without a schema and a key that
 stands twice. Custom resources are held against the CRDs in the Go modules of
 their projects. The kustomization lists the other files of its folder, all of
 them and nothing else.
+
+With --toml, each environment is held against environments/schema.json as well.
 
 Needs Python 3.11 and `pip install kubernetes-validate jsonschema pyyaml`, and
 `go` for the CRDs. The exit code is 1 when an object failed, 2 when there was
@@ -33,8 +35,25 @@ from kubernetes_validate.utils import VersionNotSupportedError
 
 # The API group of a custom resource, the module with its CRD, and where there.
 MODULES = {
-    "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds"),
-    "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases"),
+    "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"),
+    "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases/*.yaml"),
+    "gateway.networking.k8s.io": ("sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/*.yaml"),
+    "monitoring.coreos.com": (
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        "example/prometheus-operator-crd/*.yaml",
+    ),
+    "external-secrets.io": (
+        "github.com/external-secrets/external-secrets@v1.3.2",
+        "config/crds/bases/external-secrets.io_*.yaml",
+    ),
+    "bitnami.com": (
+        "github.com/bitnami-labs/sealed-secrets@v0.40.0",
+        "helm/sealed-secrets/crds/*.yaml",
+    ),
+    "traefik.io": (
+        "github.com/traefik/traefik/v3@v3.7.13",
+        "docs/content/reference/dynamic-configuration/traefik.io_*.yaml",
+    ),
 }
 
 KUSTOMIZATION = "kustomization.yaml"
@@ -54,17 +73,31 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class CrdLoader(yaml.CSafeLoader):
+    """Takes `=` for the text that it is."""
+
+
+CrdLoader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.value)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     here = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--root", type=pathlib.Path, default=here)
     parser.add_argument("--rendered", type=pathlib.Path, help="instead of ROOT/deploy")
+    parser.add_argument("--toml", action="store_true", help="validate the environments too")
     arguments = parser.parse_args()
     rendered = arguments.rendered or arguments.root / "deploy"
 
     passed = failed = 0
     for settings in sorted((arguments.root / "environments").glob("*.toml")):
         version = tomllib.loads(settings.read_text())["kubernetes"]
+        if arguments.toml:
+            reasons = check_settings(arguments.root, settings)
+            for reason in reasons:
+                print(f"FAIL {settings}: {reason}", file=sys.stderr)
+            failed += bool(reasons)
+            passed += not reasons
         files = sorted((rendered / settings.stem).glob("*.yaml"))
         files = [file for file in files if file.name != KUSTOMIZATION]
         if not files:
@@ -83,6 +116,14 @@ def main():
     if passed + failed == 0:
         return 2
     return 1 if failed else 0
+
+
+def check_settings(root, file):
+    """The reasons why an environment is none by the JSON Schema for editors."""
+    schema = json.loads((root / "environments" / "schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    errors = jsonschema.Draft7Validator(schema).iter_errors(tomllib.loads(file.read_text()))
+    return [f"{error.json_path}: {error.message}" for error in errors]
 
 
 def check(file, version):
@@ -120,6 +161,10 @@ def check_object(it, version):
 
 def check_builtin(it, version):
     name = f"{it.get('kind')} {(it.get('metadata') or {}).get('name')}"
+    if it.get("kind") == "Secret" and "sops" in it:
+        # Flux decrypts it, and takes what SOPS added out, before the API server
+        # sees it. The values are not base64 until then.
+        it = {key: value for key, value in it.items() if key != "sops"}
     try:
         kubernetes_validate.validate(it, version, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -150,10 +195,10 @@ def check_custom(it, group, version):
 @functools.cache
 def custom_schemas(group):
     """The strict schema and the scope of a group's kinds, by (apiVersion, kind)."""
-    module, folder = MODULES[group]
+    module, files = MODULES[group]
     schemas = {}
-    for file in sorted((download(module) / folder).glob("*.yaml")):
-        for crd in yaml.safe_load_all(file.read_text()):
+    for file in sorted(download(module).glob(files)):
+        for crd in yaml.load_all(file.read_text(), CrdLoader):
             if not crd or crd.get("kind") != "CustomResourceDefinition":
                 continue
             spec = crd["spec"]

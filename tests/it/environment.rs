@@ -56,7 +56,8 @@ fn the_shipped_environments_carry_the_facts_of_the_notes() {
         assert_eq!(it.cluster.context.as_str(), format!("kubernetes-admin@{name}"));
         assert_eq!(it.registry.engine, Engine::Trow);
         assert_eq!(it.registry.user.as_str(), "trow-pass");
-        assert_eq!((it.storage.path.as_str(), it.storage.size.as_str()), ("/data", "10Gi"));
+        assert_eq!(it.storage.path().unwrap().as_str(), "/data");
+        assert_eq!(it.storage.size.as_ref().unwrap().as_str(), "10Gi");
         assert_eq!((it.storage.owner.uid, it.storage.owner.gid), (999, 999));
         assert_eq!((it.tls.issuer.as_str(), it.tls.ca_secret.as_str()), ("ca-issuer", "ca-priv"));
         assert_eq!((it.ingress.class.as_str(), it.ingress.body_size.as_str()), ("nginx", "0"));
@@ -71,7 +72,7 @@ fn the_shipped_environments_carry_the_facts_of_the_notes() {
 fn the_twins_differ_in_volume_and_pod_security() {
     let sandbox = environment::read(repository(), "sandbox").unwrap();
     let lapin = environment::read(repository(), "lapin").unwrap();
-    assert_eq!(sandbox.storage.volume, Volume::HostPath { node: None });
+    assert!(matches!(sandbox.storage.volume, Volume::HostPath { node: None, .. }));
     assert_eq!(sandbox.pod_security.enforce.as_str(), "baseline");
     assert_eq!(lapin.storage.node().unwrap().as_str(), "lapin-1");
     assert_eq!(lapin.pod_security.enforce.as_str(), "restricted");
@@ -114,14 +115,14 @@ fn a_file_whose_name_is_no_label_is_refused() {
 #[test]
 fn an_unknown_key_suggests_the_nearest() {
     insta::assert_snapshot!(refused("user = ", "engin = \"trow\"\nuser = "), @r#"
-    environments/test.toml:8:1: unknown field `engin`, expected one of `engine`, `image`, `user`, `log_level`, `resources`
+    environments/test.toml:8:1: unknown field `engin`, expected one of `engine`, `image`, `replicas`, `user`, `users`, `log_level`, `resources`, `extra_args`, `cors`, `trusted_proxies`
       |
     8 | engin = "trow"
       | ^^^^^
     hint: did you mean `engine`?
     "#);
     insta::assert_snapshot!(refused("[cluster]", "[clutser]"), @r#"
-    environments/test.toml:4:2: unknown field `clutser`, expected one of `kubernetes`, `domain`, `namespace`, `cluster`, `registry`, `storage`, `tls`, `ingress`, `address`, `pod_security`
+    environments/test.toml:4:2: unknown field `clutser`, expected one of `kubernetes`, `domain`, `aliases`, `namespace`, `labels`, `annotations`, `cluster`, `registry`, `storage`, `tls`, `exposure`, `ingress`, `gateway`, `service`, `address`, `scheduling`, `admission`, `network_policy`, `disruption_budget`, `monitoring`, `secrets`, `pod_security`, `waive`
       |
     4 | [clutser]
       |  ^^^^^^^
@@ -132,7 +133,7 @@ fn an_unknown_key_suggests_the_nearest() {
 #[test]
 fn an_unknown_word_suggests_the_nearest() {
     insta::assert_snapshot!(refused("\"local\"", "\"lokal\""), @r#"
-    environments/test.toml:11:8: unknown variant `lokal`, expected `host-path` or `local`
+    environments/test.toml:11:8: unknown variant `lokal`, expected one of `host-path`, `local`, `dynamic`, `existing-claim`
        |
     11 | kind = "lokal"
        |        ^^^^^^^

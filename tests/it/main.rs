@@ -1,11 +1,15 @@
 //! The one integration binary: a module per file of this folder.
 
 mod check_cli;
+mod choices;
 mod compose;
 mod deploy;
 mod environment;
+mod environment_conflicts;
+mod environment_keys;
 mod git_server;
 mod image;
+mod new;
 mod registry_admission;
 mod registry_attacks;
 mod registry_auth;

@@ -59,6 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let environment = &composed.rendered.environment;
     let domain = environment.domain.as_str().to_owned();
     let mut names = vec![domain.clone()];
+    names.extend(environment.aliases.iter().map(ToString::to_string));
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     for address in addresses(&args.bind)? {
         let ip = address.ip().to_string();

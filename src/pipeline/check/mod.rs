@@ -2,6 +2,7 @@
 //! says what is wrong, where, which line caused it, and the way out. One file
 //! per noun; [`rules`] has every code.
 
+mod advice;
 mod claims;
 mod engine;
 mod finding;
@@ -39,6 +40,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
         routes::check(object, objects, &mut findings);
         claims::check(object, objects, &mut findings);
     }
+    advice::check(&rendered.environment, &mut findings);
     engine::check(&rendered.environment, upstream, faults, &mut findings);
     waive::apply(&rendered.environment.waive, findings)
 }

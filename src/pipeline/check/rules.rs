@@ -71,6 +71,9 @@ rules! {
     UPSTREAM_FAULT = "upstream-fault" Warning true
         "what is known to be wrong with the pinned upstream, where it is what runs; the code continues with `/` and the fault's name"
         "engine = \"warren\" in [registry] runs our own registry instead";
+    ADVICE = "advice" Warning true
+        "what a key makes worth knowing, without being wrong; the code continues with `/` and what it is about"
+        "see the key in docs/environments.md";
     DRIFT = "drift" Error false
         "a file of deploy/ that is not what renders"
         "render again and commit it";

@@ -50,11 +50,16 @@ fn service(object: &Object, objects: &[Object], findings: &mut Findings<'_>) {
     if selector.is_none() {
         return;
     }
-    let target = objects
+    let mut pods = objects
         .iter()
         .filter(|other| other.namespace() == object.namespace())
         .filter_map(pod)
-        .find(|pod| selects(selector, pod.find("metadata.labels")));
+        .peekable();
+    // A Service of ours can lead to what others run in a namespace of theirs.
+    if pods.peek().is_none() {
+        return;
+    }
+    let target = pods.find(|pod| selects(selector, pod.find("metadata.labels")));
     let Some(target) = target else {
         let message = "selects no pod that is rendered";
         findings.add(rules::SELECTOR, object, "spec.selector", message);

@@ -1,13 +1,14 @@
 //! The environment's values, put where they belong in each object.
 
 use super::super::address::{AddressError, find, set};
-use super::super::environment::{Engine, Environment, PodSecurityLevel, Volume};
+use super::super::environment::{Domain, Engine, Environment, PodSecurityLevel, Volume};
 use super::super::manifest::Object;
 use super::super::upstream::Upstream;
 use super::super::yaml::Node;
+use super::{admission, exposure, monitoring, network, pod, secrets, tls};
 
 /// The container that serves, in the StatefulSet.
-const CONTAINER: &str = "spec.template.spec.containers[name=trow-pod]";
+pub(super) const CONTAINER: &str = "spec.template.spec.containers[name=trow-pod]";
 
 /// Rows of the lock.
 const PORT: &str = "contract[name=port].value";
@@ -17,34 +18,67 @@ const DATA_PATH: &str = "contract[name=data-path].value";
 const SAMPLE_NAMESPACE: &str = "trow";
 
 /// Puts a value that a key of the environment causes at an address.
-fn put(
+pub(super) fn put(
     node: &mut Node,
     address: &str,
     (environment, key): (&Environment, &str),
     value: Node,
 ) -> Result<(), AddressError> {
-    set(node, address, environment.origins.mark(key, value))
+    set(node, address, mark(environment, key, value))
 }
 
-/// Puts the environment's values into one object.
+/// Says which key a node comes from.
+pub(super) fn mark(environment: &Environment, key: &str, node: Node) -> Node {
+    environment.origins.mark(key, node)
+}
+
+/// Puts the environment's values into one object. `dashboard` is the content of
+/// [`monitoring::DASHBOARD`], where it is wanted.
 pub(super) fn fill(
     object: &mut Object,
     environment: &Environment,
     upstream: &Upstream,
+    dashboard: &str,
 ) -> Result<(), AddressError> {
     // What a component puts into another namespace, such as MetalLB's, stays there.
     if object.is_namespaced() && ["", SAMPLE_NAMESPACE].contains(&object.namespace()) {
         let namespace = text(environment.namespace.as_str());
         put(&mut object.node, "metadata.namespace", (environment, "namespace"), namespace)?;
     }
-    match object.kind().to_owned().as_str() {
-        "Namespace" => namespace(&mut object.node, environment),
-        "StatefulSet" => stateful_set(&mut object.node, environment, upstream),
-        "Service" => port(&mut object.node, "spec.ports[name=http].port", upstream),
-        "Ingress" => ingress(&mut object.node, environment, upstream),
-        "PersistentVolume" => volume(&mut object.node, environment),
-        "ClusterIssuer" => issuer(&mut object.node, environment),
-        "IPAddressPool" => pool(&mut object.node, environment),
+    let (kind, name) = (object.kind().to_owned(), object.name().to_owned());
+    let node = &mut object.node;
+    match (kind.as_str(), name.as_str()) {
+        ("Namespace", _) => namespace(node, environment),
+        ("StatefulSet", _) => {
+            stateful_set(node, environment, upstream)?;
+            pod::fill(node, environment)
+        }
+        ("Service", "trow-external") => exposure::external(node, environment),
+        ("Service", _) => {
+            port(node, "spec.ports[name=http].port", upstream)?;
+            exposure::service(node, environment)
+        }
+        ("Ingress", _) => ingress(node, environment, upstream),
+        ("HTTPRoute", _) => exposure::route(node, environment, upstream),
+        ("Gateway", _) => exposure::gateway(node, environment),
+        ("Middleware", _) => exposure::body(node, environment),
+        ("ServersTransport", _) => exposure::transport(node, environment),
+        ("PersistentVolume", _) => volume(node, environment),
+        ("ClusterIssuer", _) => tls::issuer(node, environment),
+        ("Certificate", "trow-serving") => tls::serving(node, environment),
+        ("Certificate", _) => tls::domain(node, environment),
+        ("IPAddressPool" | "L2Advertisement", _) => pool(node, environment),
+        ("ValidatingWebhookConfiguration", _) => admission::webhook(node, environment, upstream),
+        ("ValidatingAdmissionPolicy", _) => admission::policy(node, environment),
+        ("ConfigMap", "trow-config") => {
+            let file = text(&admission::configuration(environment));
+            put(node, "data[\"config.yaml\"]", (environment, "admission"), file)
+        }
+        ("ConfigMap", "trow-dashboard") => monitoring::dashboard(node, environment, dashboard),
+        ("NetworkPolicy", _) => network::policy(node, environment),
+        ("PodDisruptionBudget", _) => network::budget(node, environment),
+        ("ServiceMonitor", _) => monitoring::service_monitor(node, environment),
+        ("ExternalSecret", name) => secrets::external(node, name, environment),
         _ => Ok(()),
     }
 }
@@ -55,7 +89,7 @@ pub(super) fn fill(
 pub fn registry_defaults(environment: &Environment, upstream: &Upstream) -> Vec<(String, String)> {
     let pairs = [
         ("bind", format!("[::]:{}", upstream.port)),
-        ("hostname", environment.domain.as_str().to_owned()),
+        ("hostname", environment.hosts().map(Domain::as_str).collect::<Vec<_>>().join(",")),
         ("data-dir", upstream.data_path.clone()),
         ("user", environment.registry.user.as_str().to_owned()),
         ("password", "file:///etc/trow/pass".to_owned()),
@@ -103,8 +137,12 @@ fn stateful_set(
     set(node, &format!("{CONTAINER}.image"), image(environment, upstream))?;
     let defaults = registry_defaults(environment, upstream);
     for (name, value) in &defaults {
-        // Trow has no flag for the level of its log.
-        if name != "log-level" {
+        // Trow has no flag for the level of its log, and one host name alone.
+        if name == "hostname" && environment.registry.engine == Engine::Trow {
+            let domain = text(environment.domain.as_str());
+            let address = format!("{CONTAINER}.args[after=--hostname]");
+            put(node, &address, (environment, "domain"), domain)?;
+        } else if name != "log-level" {
             let value = argument_origin(environment, upstream, name, text(value));
             set(node, &format!("{CONTAINER}.args[after=--{name}]"), value)?;
         }
@@ -131,19 +169,6 @@ fn stateful_set(
         let address = format!("{security}.{field}");
         put(node, &address, (environment, key), Node::integer(id.into()))?;
     }
-    let claim = "spec.volumeClaimTemplates[metadata.name=data-vol]";
-    put(
-        node,
-        &format!("{claim}.spec.resources.requests.storage"),
-        (environment, "storage.size"),
-        text(environment.storage.size.as_str()),
-    )?;
-    let class = match environment.storage.volume {
-        Volume::HostPath { .. } => "",
-        Volume::Local { .. } => "trow-local",
-    };
-    let address = format!("{claim}.spec.storageClassName");
-    put(node, &address, (environment, "storage.kind"), text(class))?;
     let own = "spec.template.spec.initContainers[name=own-data]";
     if find(node, own).is_ok() {
         // Whatever engine serves, this needs a shell: the upstream's image has one.
@@ -170,18 +195,14 @@ fn ingress(
     upstream: &Upstream,
 ) -> Result<(), AddressError> {
     let ingress = &environment.ingress;
-    let domain = environment.domain.as_str();
     let class = text(ingress.class.as_str());
     put(node, "spec.ingressClassName", (environment, "ingress.class"), class)?;
-    let nginx = "nginx.ingress.kubernetes.io/proxy";
-    let issuer = environment.tls.issuer.as_str().to_owned();
-    let annotations = [
-        ("cert-manager.io/cluster-issuer".to_owned(), "tls.issuer", issuer),
-        (format!("{nginx}-body-size"), "ingress.body_size", ingress.body_size.as_str().to_owned()),
-        (format!("{nginx}-read-timeout"), "ingress.read_timeout", ingress.read_timeout.to_string()),
-        (format!("{nginx}-send-timeout"), "ingress.send_timeout", ingress.send_timeout.to_string()),
-    ];
-    for (name, key, value) in annotations {
+    if environment.tls.is_issued() {
+        let issuer = text(environment.tls.issuer.as_str());
+        let address = "metadata.annotations[\"cert-manager.io/cluster-issuer\"]";
+        put(node, address, (environment, "tls.issuer"), issuer)?;
+    }
+    for (name, key, value) in exposure::annotations(environment) {
         let address = format!("metadata.annotations[\"{name}\"]");
         put(node, &address, (environment, key), text(&value))?;
     }
@@ -199,28 +220,36 @@ fn ingress(
             )]),
         ),
     ])]);
-    let domain = || environment.origins.mark("domain", text(domain));
-    let rule = Node::mapping([("host", domain()), ("http", Node::mapping([("paths", paths)]))]);
-    set(node, "spec.rules", Node::sequence([rule]))?;
+    let http = Node::mapping([("paths", paths)]);
+    let rules = exposure::hosts(environment)
+        .map(|host| Node::mapping([("host", host), ("http", http.clone())]));
+    set(node, "spec.rules", Node::sequence(rules))?;
+    let secret = text(environment.tls.secret.as_str());
     let tls = Node::mapping([
-        ("hosts", Node::sequence([domain()])),
-        ("secretName", text("trow-registry-tls")),
+        ("hosts", Node::sequence(exposure::hosts(environment))),
+        ("secretName", mark(environment, "tls.secret", secret)),
     ]);
     set(node, "spec.tls", Node::sequence([tls]))
 }
 
 fn volume(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
     let storage = &environment.storage;
-    let size = text(storage.size.as_str());
-    put(node, "spec.capacity.storage", (environment, "storage.size"), size)?;
+    if let Some(size) = &storage.size {
+        let size = text(size.as_str());
+        put(node, "spec.capacity.storage", (environment, "storage.size"), size)?;
+    }
+    let modes = Node::sequence([text(storage.access_mode.as_str())]);
+    put(node, "spec.accessModes", (environment, "storage.access_mode"), modes)?;
     let namespace = text(environment.namespace.as_str());
     put(node, "spec.claimRef.namespace", (environment, "namespace"), namespace)?;
     let kind = match storage.volume {
         Volume::HostPath { .. } => "hostPath",
-        Volume::Local { .. } => "local",
+        _ => "local",
     };
-    let path = text(storage.path.as_str());
-    put(node, &format!("spec.{kind}.path"), (environment, "storage.path"), path)?;
+    if let Some(path) = storage.path() {
+        let path = text(path.as_str());
+        put(node, &format!("spec.{kind}.path"), (environment, "storage.path"), path)?;
+    }
     let Some(name) = storage.node() else { return Ok(()) };
     let expression = Node::mapping([
         ("key", text("kubernetes.io/hostname")),
@@ -233,15 +262,14 @@ fn volume(node: &mut Node, environment: &Environment) -> Result<(), AddressError
     put(node, "spec.nodeAffinity", (environment, "storage.node"), affinity)
 }
 
-fn issuer(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
-    let name = text(environment.tls.issuer.as_str());
-    put(node, "metadata.name", (environment, "tls.issuer"), name)?;
-    let secret = text(environment.tls.ca_secret.as_str());
-    put(node, "spec.ca.secretName", (environment, "tls.ca_secret"), secret)
-}
-
 fn pool(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
     let Some(address) = &environment.address else { return Ok(()) };
+    let name = text(address.pool.as_str());
+    put(node, "metadata.name", (environment, "address.pool"), name.clone())?;
+    if node.get("kind").and_then(Node::as_str) == Some("L2Advertisement") {
+        let pools = Node::sequence([name]);
+        return put(node, "spec.ipAddressPools", (environment, "address.pool"), pools);
+    }
     let bits = if address.ip.is_ipv4() { 32 } else { 128 };
     let range = text(&format!("{}/{bits}", address.ip));
     put(node, "spec.addresses", (environment, "address.ip"), Node::sequence([range]))
@@ -272,6 +300,6 @@ fn argument_origin(
     }
 }
 
-fn text(text: &str) -> Node {
+pub(super) fn text(text: &str) -> Node {
     Node::string(text)
 }

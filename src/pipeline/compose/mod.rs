@@ -1,7 +1,16 @@
 //! Composition: base, chosen components and the environment's values become
 //! the objects of one environment. Same input, same bytes, on any machine.
 
+mod admission;
+mod choice;
+mod exposure;
+mod extras;
 mod fill;
+mod monitoring;
+mod network;
+mod pod;
+mod secrets;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +24,7 @@ use super::yaml::{self, Node, YamlError};
 use crate::fs::{self, FsError};
 
 pub use fill::registry_defaults;
+pub use secrets::is_encrypted;
 
 /// The file that lists the others for `kubectl apply -k`, Argo CD and Flux.
 pub const KUSTOMIZATION: &str = "kustomization.yaml";
@@ -80,6 +90,16 @@ pub enum ComposeError {
         /// Another file that has it.
         second: String,
     },
+    /// A file that should hold sealed or encrypted objects holds something else.
+    #[error("{source_file}: {id} {reason}")]
+    Unsealed {
+        /// The file.
+        source_file: String,
+        /// The object.
+        id: String,
+        /// What is wrong, and the way out.
+        reason: &'static str,
+    },
     /// A component changes an object that is not there.
     #[error("{source_file} changes {id}, which is not among the objects: {known}")]
     NoTarget {
@@ -99,16 +119,24 @@ pub enum ComposeError {
 pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
     let mut objects = read_folder(root, "environments/base")?;
-    for component in components(&environment) {
+    for component in choice::components(&environment) {
         add_component(root, component, &mut objects)?;
     }
+    let dashboard = if environment.monitoring.dashboard {
+        fs::read_to_string(&root.join(monitoring::DASHBOARD))?
+    } else {
+        String::new()
+    };
     for object in &mut objects {
-        fill::fill(object, &environment, upstream).map_err(|source| ComposeError::Field {
-            source_file: object.source.clone(),
-            id: object.id(),
-            source,
-        })?;
+        fill::fill(object, &environment, upstream, &dashboard)
+            .and_then(|()| extras::fill(object, &environment))
+            .map_err(|source| ComposeError::Field {
+                source_file: object.source.clone(),
+                id: object.id(),
+                source,
+            })?;
     }
+    objects.extend(secrets::sealed(root, &environment)?);
     objects.sort_by_key(Object::file_name);
     for pair in objects.windows(2) {
         if let [first, second] = pair
@@ -123,21 +151,6 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
     }
     let files = files(&objects);
     Ok(Rendered { environment, objects, files })
-}
-
-/// The components that an environment's settings choose.
-fn components(environment: &Environment) -> Vec<&'static str> {
-    use environment::{AddressProvider, Volume};
-    let mut chosen = vec!["private-ca"];
-    chosen.push(match environment.storage.volume {
-        Volume::HostPath { .. } => "host-path-volume",
-        Volume::Local { .. } => "local-volume",
-    });
-    let metallb = |address: &environment::Address| address.provider == AddressProvider::Metallb;
-    if environment.address.as_ref().is_some_and(metallb) {
-        chosen.push("address-metallb");
-    }
-    chosen
 }
 
 /// Adds a component's objects, and merges its `*.patch.yaml` onto those there.
@@ -177,22 +190,28 @@ fn read_folder(root: &Path, folder: &str) -> Result<Vec<Object>, ComposeError> {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let source = format!("{folder}/{name}");
-        for node in yaml::read_bytes(&source, &fs::read(&path)?)? {
-            let object = Object { node, source: source.clone() };
-            let missing =
-                |missing| ComposeError::Incomplete { source_file: source.clone(), missing };
-            if object.api_version().is_empty() {
-                return Err(missing("apiVersion"));
-            }
-            if object.kind().is_empty() {
-                return Err(missing("kind"));
-            }
-            if object.name().is_empty() {
-                return Err(missing("metadata.name"));
-            }
-            objects.push(object);
+        objects.extend(read_file(&path, &format!("{folder}/{name}"))?);
+    }
+    Ok(objects)
+}
+
+/// The objects of one YAML file, which messages call `source`.
+fn read_file(path: &Path, source: &str) -> Result<Vec<Object>, ComposeError> {
+    let mut objects = Vec::new();
+    for node in yaml::read_bytes(source, &fs::read(path)?)? {
+        let object = Object { node, source: source.to_owned() };
+        let missing =
+            |missing| ComposeError::Incomplete { source_file: source.to_owned(), missing };
+        if object.api_version().is_empty() {
+            return Err(missing("apiVersion"));
         }
+        if object.kind().is_empty() {
+            return Err(missing("kind"));
+        }
+        if object.name().is_empty() {
+            return Err(missing("metadata.name"));
+        }
+        objects.push(object);
     }
     Ok(objects)
 }

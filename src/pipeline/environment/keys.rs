@@ -1,18 +1,28 @@
 //! The keys of `environments/<name>.toml`, one field each.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
-use std::num::NonZeroU32;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::origins::Origins;
+use super::address::Address;
+use super::admission::Admission;
+use super::disruption::DisruptionBudget;
+use super::exposure::{Exposure, Gateway, Ingress, Service};
+use super::monitoring::Monitoring;
+use super::network::NetworkPolicy;
+use super::registry::Registry;
+use super::scheduling::Scheduling;
+use super::secrets::Secrets;
 use super::storage::Storage;
-use super::text::{BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName};
+use super::text::{AnnotationValue, ContextName, Domain, LabelKey, LabelValue, ObjectName};
+use super::tls::Tls;
 use super::waive::Waive;
 
 /// All that distinguishes one installation from another.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(warren_schema, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     /// The name of the file without `.toml`.
@@ -21,28 +31,66 @@ pub struct Environment {
     /// Where each key stands.
     #[serde(skip)]
     pub origins: Origins,
-    /// The Kubernetes version against whose schemas the manifests are checked.
+    /// The cluster's version, from "1.25" to "1.37", in quotes; the manifests are
+    /// checked against its schemas.
     pub kubernetes: KubernetesVersion,
-    /// The host name under which clients reach the registry.
+    /// The host name that clients type; it has at least one dot, and neither a
+    /// scheme nor a port.
     pub domain: Domain,
-    /// Where the objects live; `trow` unless given.
-    #[serde(default = "defaults::namespace")]
+    /// More host names that lead to the same registry.
+    #[serde(default)]
+    pub aliases: Vec<Domain>,
+    /// Where the objects live.
+    #[serde(default = "trow")]
     pub namespace: ObjectName,
+    /// Labels for every object and pod, beside those that they have.
+    #[serde(default)]
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    /// Annotations for every object; one that an object has already stays.
+    #[serde(default)]
+    pub annotations: BTreeMap<LabelKey, AnnotationValue>,
     /// How to reach the cluster.
     pub cluster: Cluster,
     /// The program that serves.
     pub registry: Registry,
     /// Where the data lives.
     pub storage: Storage,
-    /// Who signs the certificate.
+    /// How the certificate of the domain comes about.
     #[serde(default)]
     pub tls: Tls,
     /// How requests enter the cluster.
     #[serde(default)]
+    pub exposure: Exposure,
+    /// The Ingress, where `exposure.kind` is `ingress`.
+    #[serde(default)]
     pub ingress: Ingress,
-    /// The fixed address in front of the ingress controller.
+    /// The route of the Gateway API, where `exposure.kind` is `gateway`.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// The Service, where `exposure.kind` is `load-balancer` or `node-port`.
+    #[serde(default)]
+    pub service: Service,
+    /// The fixed address that the domain resolves to.
     #[serde(default)]
     pub address: Option<Address>,
+    /// Which nodes the registry's pods run on.
+    #[serde(default)]
+    pub scheduling: Scheduling,
+    /// Which images may run in the cluster.
+    #[serde(default)]
+    pub admission: Admission,
+    /// Who may talk to the registry's pods.
+    #[serde(default)]
+    pub network_policy: NetworkPolicy,
+    /// How many pods may go at the same time when nodes are emptied.
+    #[serde(default)]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// Metrics for Prometheus and a dashboard for Grafana.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+    /// Where the cluster's Secrets come from.
+    #[serde(default)]
+    pub secrets: Secrets,
     /// What the namespace demands of its pods.
     #[serde(default)]
     pub pod_security: PodSecurity,
@@ -51,187 +99,41 @@ pub struct Environment {
     pub waive: Vec<Waive>,
 }
 
+impl Environment {
+    /// Every host name of the registry, the domain first.
+    pub fn hosts(&self) -> impl Iterator<Item = &Domain> {
+        std::iter::once(&self.domain).chain(&self.aliases)
+    }
+
+    /// Whether the registry itself ends TLS: where clients reach it without
+    /// anything between, and where the API server calls its webhook.
+    #[must_use]
+    pub fn serves_tls(&self) -> bool {
+        self.exposure.kind.is_direct() || self.admission.kind == super::AdmissionKind::Webhook
+    }
+}
+
 /// How to reach the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(warren_schema, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
-    /// A context of the kubeconfig file.
+    /// The kubeconfig context of the cluster, from `kubectl config get-contexts`.
     pub context: ContextName,
 }
 
-/// The program that serves, and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Registry {
-    /// Which program; `trow` unless given.
-    #[serde(default)]
-    pub engine: Engine,
-    /// Takes the place of the image that the engine brings.
-    #[serde(default)]
-    pub image: Option<ImageReference>,
-    /// The user who may log in; the password is in the Secret `trow-pass`.
-    pub user: UserName,
-    /// How much it logs; `info` unless given.
-    #[serde(default)]
-    pub log_level: LogLevel,
-    /// Takes the place of the base's requests and limits, one by one.
-    #[serde(default)]
-    pub resources: Resources,
-}
-
-/// The program that answers the clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// The pinned upstream.
-    #[default]
-    Trow,
-    /// Our own registry, with the same arguments and endpoints.
-    Warren,
-}
-
-/// How much the registry logs, the value of `RUST_LOG`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogLevel {
-    /// Failures.
-    Error,
-    /// What may become a failure.
-    Warn,
-    /// One line for what happens.
-    #[default]
-    Info,
-    /// What a developer wants to see.
-    Debug,
-    /// All.
-    Trace,
-}
-
-impl LogLevel {
-    /// The word as `RUST_LOG` takes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
-/// Requests and limits of the registry's container; what is absent is the base's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resources {
-    /// What the scheduler sets aside.
-    #[serde(default)]
-    pub requests: Amounts,
-    /// What the kernel enforces.
-    #[serde(default)]
-    pub limits: Amounts,
-}
-
-/// Processor and memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Amounts {
-    /// In cores.
-    #[serde(default)]
-    pub cpu: Option<Quantity>,
-    /// In bytes.
-    #[serde(default)]
-    pub memory: Option<Quantity>,
-}
-
-/// Who signs the certificate of the domain.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    /// How; `private-ca` unless given.
-    pub kind: TlsKind,
-    /// The name of cert-manager's `ClusterIssuer`; `ca-issuer` unless given.
-    pub issuer: ObjectName,
-    /// The Secret with the authority's key, in cert-manager's namespace;
-    /// `ca-priv` unless given.
-    pub ca_secret: ObjectName,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self { kind: TlsKind::PrivateCa, issuer: defaults::issuer(), ca_secret: defaults::secret() }
-    }
-}
-
-/// How the certificate comes about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsKind {
-    /// cert-manager signs with the key of an authority of one's own.
-    #[default]
-    PrivateCa,
-}
-
-/// How requests enter the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ingress {
-    /// The name of the `IngressClass`; `nginx` unless given.
-    pub class: ObjectName,
-    /// The largest request body; `0`, no limit, unless given: layers are large.
-    pub body_size: BodySize,
-    /// How long the controller waits for the registry to answer, in seconds;
-    /// 600 unless given.
-    pub read_timeout: NonZeroU32,
-    /// How long the controller waits to pass bytes on, in seconds; 600 unless given.
-    pub send_timeout: NonZeroU32,
-}
-
-impl Default for Ingress {
-    fn default() -> Self {
-        let timeout = NonZeroU32::MIN.saturating_add(599);
-        Self {
-            class: defaults::class(),
-            body_size: defaults::body_size(),
-            read_timeout: timeout,
-            send_timeout: timeout,
-        }
-    }
-}
-
-/// The fixed address in front of the ingress controller.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    /// The address that the domain resolves to.
-    pub ip: IpAddr,
-    /// Who announces it; `none` unless given.
-    #[serde(default)]
-    pub provider: AddressProvider,
-}
-
-/// Who announces the address to the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AddressProvider {
-    /// `MetalLB`, by layer 2.
-    Metallb,
-    /// Something outside these manifests, such as a cloud's load balancer.
-    #[default]
-    None,
-}
-
 /// What the namespace demands of its pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(warren_schema, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PodSecurity {
-    /// The enforced level; `restricted` unless given.
+    /// The level of the Pod Security Standards that the namespace enforces.
     pub enforce: PodSecurityLevel,
 }
 
 /// A level of the Pod Security Standards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(warren_schema, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PodSecurityLevel {
     /// Refuses what is known to break out of a container.
@@ -281,33 +183,29 @@ impl TryFrom<String> for KubernetesVersion {
     }
 }
 
+#[cfg(warren_schema)]
+impl schemars::JsonSchema for KubernetesVersion {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KubernetesVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let known: Vec<_> = (25..=37).map(|minor| Self(minor).to_string()).collect();
+        schemars::json_schema!({ "type": "string", "enum": known })
+    }
+}
+
 impl fmt::Display for KubernetesVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1.{}", self.0)
     }
 }
 
-/// What stands in for absent keys.
-mod defaults {
-    use super::{BodySize, ObjectName};
-
-    pub fn namespace() -> ObjectName {
-        ObjectName::literal("trow")
-    }
-
-    pub fn issuer() -> ObjectName {
-        ObjectName::literal("ca-issuer")
-    }
-
-    pub fn secret() -> ObjectName {
-        ObjectName::literal("ca-priv")
-    }
-
-    pub fn class() -> ObjectName {
-        ObjectName::literal("nginx")
-    }
-
-    pub fn body_size() -> BodySize {
-        BodySize::literal("0")
-    }
+/// What stands in for an absent key.
+fn trow() -> ObjectName {
+    ObjectName::literal("trow")
 }

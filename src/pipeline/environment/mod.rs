@@ -1,23 +1,42 @@
 //! The environments: `environments/<name>.toml`, read into typed settings.
 
+mod address;
+mod admission;
+pub mod advice;
+mod combination;
+mod disruption;
+mod exposure;
 mod keys;
+mod monitoring;
+mod network;
+mod registry;
+mod scheduling;
+#[cfg(warren_schema)]
+pub mod schema;
+mod secrets;
 mod storage;
 mod text;
+mod tls;
 mod waive;
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-pub use keys::{
-    Address, AddressProvider, Amounts, Cluster, Engine, Environment, Ingress, KubernetesVersion,
-    LogLevel, PodSecurity, PodSecurityLevel, Registry, Resources, Tls, TlsKind,
-};
-pub use storage::{Owner, Storage, Volume};
+pub use address::{Address, AddressProvider};
+pub use admission::{Admission, AdmissionKind, FailurePolicy, Verdict};
+pub use disruption::DisruptionBudget;
+pub use exposure::{Controller, Exposure, ExposureKind, Gateway, Ingress, Service};
+pub use keys::{Cluster, Environment, KubernetesVersion, PodSecurity, PodSecurityLevel};
+pub use monitoring::Monitoring;
+pub use network::{Egress, NetworkPolicy};
+pub use registry::{Amounts, Engine, LogLevel, Registry, Resources};
+pub use scheduling::{AntiAffinity, NodeRule, Scheduling, Spread, Toleration};
+pub use secrets::{Secrets, SecretsProvider};
+pub use storage::{AccessMode, Owner, Storage, Volume};
 pub use text::{
-    AbsolutePath, BodySize, ContextName, Domain, ImageReference, ObjectName, Quantity, UserName,
+    AbsolutePath, AnnotationValue, BodySize, ContextName, Domain, DottedName, ImagePrefix,
+    ImageReference, LabelKey, LabelValue, Network, ObjectName, PageOrigin, Quantity, UserName,
 };
+pub use tls::{Tls, TlsKind};
 
 pub use waive::{Reason, Waive};
 
@@ -98,32 +117,25 @@ fn folder(root: &Path) -> PathBuf {
     root.join("environments")
 }
 
+/// Checks the text of an environment's file that is not written yet.
+///
+/// # Errors
+/// It says something that it cannot.
+pub fn check_text(name: &str, text: &str) -> Result<Environment, DocumentError> {
+    parse(&Path::new("environments").join(format!("{name}.toml")), name, text)
+}
+
 fn parse(path: &Path, name: &str, text: &str) -> Result<Environment, DocumentError> {
     let mut environment: Environment = document::parse(path, text)?;
     name.clone_into(&mut environment.name);
     environment.origins = Origins::read(&path.to_string_lossy(), text);
-    let restricted = environment.pod_security.enforce == PodSecurityLevel::Restricted;
-    if restricted && matches!(environment.storage.volume, Volume::HostPath { .. }) {
-        let reason = "a restricted namespace refuses the init container that gives a host path \
-                      its owner";
-        let hint = "set `enforce = \"baseline\"` below `[pod_security]`, or use a local volume";
-        let span = storage_kind(text);
-        return Err(DocumentError::new(path, text, span, reason, Some(hint.to_owned())));
+    if let Err(conflict) = combination::check(&environment) {
+        let span = toml::de::DeTable::parse(text)
+            .ok()
+            .and_then(|tables| combination::span_of(tables.get_ref(), conflict.key));
+        return Err(DocumentError::new(path, text, span, &conflict.reason, Some(conflict.hint)));
     }
     Ok(environment)
-}
-
-/// Where `kind` of `[storage]` stands, in a text that has parsed once.
-fn storage_kind(text: &str) -> Option<std::ops::Range<usize>> {
-    #[derive(Deserialize)]
-    struct Root {
-        storage: Table,
-    }
-    #[derive(Deserialize)]
-    struct Table {
-        kind: toml::Spanned<IgnoredAny>,
-    }
-    toml::from_str::<Root>(text).ok().map(|root| root.storage.kind.span())
 }
 
 /// The second half of "there …": "is `lapin`", "are `lapin` and `sandbox`".
@@ -143,9 +155,14 @@ mod tests {
     #[test]
     fn defaults_hold_to_their_grammars() {
         let tls = Tls::default();
-        for name in [&tls.issuer, &tls.ca_secret, &Ingress::default().class] {
-            assert!(ObjectName::try_from(name.as_str()).is_ok(), "{name}");
+        for name in [&tls.issuer, &tls.secret, &Ingress::default().class] {
+            assert!(DottedName::try_from(name.as_str()).is_ok(), "{name}");
         }
+        assert!(ObjectName::try_from(tls.ca_secret.as_str()).is_ok());
+        assert_eq!(Gateway::default().name.as_str(), "trow-gateway");
+        assert_eq!(Service::default().port.get(), 443);
+        assert_eq!(Monitoring::default().interval.as_str(), "30s");
+        assert_eq!(Secrets::default().key.as_str(), "trow-pass");
         assert_eq!(Ingress::default().read_timeout.get(), 600);
     }
 }

@@ -3,15 +3,31 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Declares a type over `String` whose `TryFrom<String>` runs a check.
+/// Declares a type over `String` whose `TryFrom<String>` runs a check. The
+/// pattern says to editors what the check says here, as far as a pattern can.
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $check:path) => {
+    ($(#[$doc:meta])* $name:ident, $check:path, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
+
+        #[cfg(warren_schema)]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
 
         impl $name {
             /// The text as it stands in the file.
@@ -55,39 +71,104 @@ macro_rules! text {
     };
 }
 
+/// Gives a type the schema of the keys that it is read from.
+macro_rules! typed_as {
+    ($name:ident, $keys:ident) => {
+        #[cfg(warren_schema)]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                <$keys as schemars::JsonSchema>::json_schema(generator)
+            }
+        }
+    };
+}
+pub(super) use typed_as;
+
 text! {
     /// A host name by RFC 1123 section 2.1 with at least one dot, lower case,
     /// at most 253 bytes.
-    Domain, domain
+    Domain, domain, r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 }
 text! {
     /// A label by RFC 1123: the name of a namespace or of an object.
-    ObjectName, label
+    ObjectName, label, r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+}
+text! {
+    /// Labels joined by dots: the name of a class, a Secret or a claim.
+    DottedName, dotted, r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 }
 text! {
     /// An amount as Kubernetes writes it: `10Gi`, `250m`, `0.5`, `1e9`.
-    Quantity, quantity
+    Quantity, quantity, r"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
 }
 text! {
     /// A path from the root, without `.`, `..` or empty parts.
-    AbsolutePath, absolute_path
+    AbsolutePath, absolute_path, r"^(/[^/:]+)+$"
+}
+text! {
+    /// A YAML file below `environments/`, by its path from there.
+    ManifestPath, manifest_path, r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*\.yaml$"
 }
 text! {
     /// A name for Basic authentication: printable, without `:` and blanks
     /// (RFC 7617 section 2).
-    UserName, user_name
+    UserName, user_name, r"^[!-9;-~]+$"
 }
 text! {
     /// The name of a kubeconfig context: any printable text.
-    ContextName, context
+    ContextName, context, r"^[^-\s]\S*$"
 }
 text! {
     /// An image with a tag other than `latest`, a digest, or both.
-    ImageReference, image
+    ImageReference, image, r"^[A-Za-z0-9._-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)*(:[A-Za-z0-9._-]{1,128})?(@sha256:[0-9a-f]{64})?$"
 }
 text! {
     /// A size as nginx writes it: `0` for no limit, or a number with `k`, `m` or `g`.
-    BodySize, body_size
+    BodySize, body_size, r"^[0-9]{1,12}[kmgKMG]?$"
+}
+text! {
+    /// The key of a label or an annotation: `name`, or `prefix.example/name`.
+    LabelKey, label_key, r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+}
+text! {
+    /// The value of a label, which may be empty.
+    LabelValue, label_value, r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$"
+}
+text! {
+    /// A network, such as `10.0.0.0/8` or `fd00::/8`.
+    Network, network, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
+}
+text! {
+    /// The origin of a page, such as `https://ui.example`, or `*` for every page.
+    PageOrigin, page_origin, r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$"
+}
+text! {
+    /// A span of time: a number with `s`, `m` or `h`.
+    Interval, interval, r"^[1-9][0-9]{0,5}[smh]$"
+}
+text! {
+    /// An address of electronic mail.
+    Email, email, r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+}
+text! {
+    /// A URL whose scheme is `https`.
+    HttpsUrl, https_url, r"^https://[^\s/]+(/\S*)?$"
+}
+text! {
+    /// The beginning of image names, such as `quay.io/team/`.
+    ImagePrefix, image_prefix, r"^[A-Za-z0-9._:@/-]{1,255}$"
+}
+text! {
+    /// An argument of the registry: one line without control characters.
+    Argument, argument, r"^[^\u0000-\u001f\u007f]+$"
+}
+text! {
+    /// Any text of one line or more, as an annotation takes it.
+    AnnotationValue, annotation_value, r"^[^\u0000]*$"
 }
 
 type Check = Result<(), &'static str>;
@@ -204,4 +285,107 @@ fn body_size(text: &str) -> Check {
     let number = text.strip_suffix(['k', 'm', 'g', 'K', 'M', 'G']).unwrap_or(text);
     let valid = (1..=12).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
     require(valid, "is no size: write `0` for no limit, or a number with `k`, `m` or `g`")
+}
+
+fn dotted(text: &str) -> Check {
+    require(
+        text.len() <= 253 && text.split('.').all(is_label),
+        "is no name for Kubernetes: use labels of a-z, 0-9 and `-`, joined by dots",
+    )
+}
+
+fn manifest_path(text: &str) -> Check {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let yaml = text.strip_suffix(".yaml").is_some_and(|name| !name.is_empty());
+    require(
+        text.len() <= 255 && text.split('/').all(plain) && yaml,
+        "is no path of a file below environments/: write it like `sealed/sandbox.yaml`",
+    )
+}
+
+fn label_key(text: &str) -> Check {
+    const GRAMMAR: &str = "is no key: write `name` or `prefix.example/name`";
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    require(!name.is_empty() && label_value(name).is_ok(), GRAMMAR)?;
+    require(prefix.is_none_or(|prefix| dotted(prefix).is_ok()), GRAMMAR)
+}
+
+fn label_value(text: &str) -> Check {
+    let ends = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    require(
+        text.len() <= 63
+            && text.bytes().all(inner)
+            && ends(text.chars().next())
+            && ends(text.chars().next_back()),
+        "is no value of a label: at most 63 letters, digits, `.`, `_` and `-`, the first and last a \
+         letter or digit",
+    )
+}
+
+fn network(text: &str) -> Check {
+    const GRAMMAR: &str = "is no network: write it like `10.0.0.0/8` or `fd00::/8`";
+    let (address, bits) = text.split_once('/').ok_or(GRAMMAR)?;
+    let address: std::net::IpAddr = address.parse().map_err(|_| GRAMMAR)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    // Comparing the text back refuses `08` and `+8`.
+    let bits = bits.parse::<u8>().ok().filter(|number| number.to_string() == bits);
+    require(bits.is_some_and(|bits| bits <= most), GRAMMAR)
+}
+
+fn page_origin(text: &str) -> Check {
+    const GRAMMAR: &str = "is no origin: write `https://ui.example`, without a path, or `*`";
+    if text == "*" {
+        return Ok(());
+    }
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = rest.ok_or(GRAMMAR)?;
+    let (host, port) = rest.split_once(':').unwrap_or((rest, "1"));
+    require(dotted(host).is_ok() && port.parse::<u16>().is_ok_and(|port| port > 0), GRAMMAR)
+}
+
+fn interval(text: &str) -> Check {
+    let number = text.strip_suffix(['s', 'm', 'h']).unwrap_or_default();
+    let valid = (1..=6).contains(&number.len())
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && !number.starts_with('0');
+    require(valid, "is no span of time: write a number with `s`, `m` or `h`, such as `30s`")
+}
+
+fn email(text: &str) -> Check {
+    let printable = text.chars().all(|c| c.is_ascii_graphic());
+    let parts = text.split_once('@').filter(|(name, _)| !name.is_empty());
+    let valid = parts.is_some_and(|(_, host)| domain(host).is_ok());
+    require(printable && valid, "is no address of electronic mail")
+}
+
+fn https_url(text: &str) -> Check {
+    const GRAMMAR: &str = "is no URL: write it like `https://acme.example/directory`";
+    let rest = text.strip_prefix("https://").ok_or(GRAMMAR)?;
+    let host = rest.split('/').next().unwrap_or_default();
+    require(!host.is_empty() && text.chars().all(|c| c.is_ascii_graphic()), GRAMMAR)
+}
+
+fn image_prefix(text: &str) -> Check {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
+    require(
+        (1..=255).contains(&text.len()) && text.bytes().all(plain),
+        "is no beginning of an image's name: write it like `quay.io/team/`",
+    )
+}
+
+fn argument(text: &str) -> Check {
+    require(!text.is_empty(), "is empty: leave it out")?;
+    require(!text.chars().any(char::is_control), "holds a control character")
+}
+
+fn annotation_value(text: &str) -> Check {
+    require(!text.contains('\0'), "holds a character that no manifest can hold")
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// A finding that counts no more, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(warren_schema, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Waive {
     /// The finding's code; without the part after `/`, all codes that begin so.
@@ -25,6 +26,21 @@ impl Reason {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(warren_schema)]
+impl schemars::JsonSchema for Reason {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": r"\S" })
     }
 }
 
