@@ -154,6 +154,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -231,5 +232,29 @@ async fn endless_continuations_end_the_connection() {
     drop(read);
     assert!(goodbye(&all).is_some_and(|code| code != 0), "{all:?}");
     attack.await.unwrap();
+    still_answers(&server).await;
+}
+
+/// A client that has no room for the answer that it asks for, and says so
+/// without end that it is still there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_takes_ends_with_its_connection() {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--idle-timeout=1"]).await;
+    let (mut read, mut write) = opened(&server).await.into_split();
+    let no_room = [&INITIAL_WINDOW_SIZE[..], &[0; 4]].concat();
+    write.write_all(&frame(SETTINGS, 0, 0, &no_room)).await.unwrap();
+    write.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, FIELDS)).await.unwrap();
+    let pings = tokio::spawn(async move {
+        while write.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    let mut all = Vec::new();
+    let end = tokio::time::timeout(std::time::Duration::from_secs(30), read.read_to_end(&mut all));
+    assert!(end.await.is_ok(), "it is there for ever");
+    drop(read);
+    pings.await.unwrap();
     still_answers(&server).await;
 }

@@ -21,6 +21,11 @@ use crate::registry::http::base_url::Connection;
 use crate::registry::http::handoff::Handoff;
 use crate::registry::metrics::{Level, Metrics};
 
+/// The largest piece of a body over HTTP/2. The library takes a piece as soon as
+/// the client has room for one byte of it; the smaller they are, the better is
+/// known whether the client goes on.
+const PIECE: usize = 64 * 1024;
+
 /// What the requests of one connection have in common.
 pub struct Exchange {
     /// The application.
@@ -43,8 +48,9 @@ impl Exchange {
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Counted<Body>>, Infallible>> + use<> {
+        let multiplexed = request.version() >= Version::HTTP_2;
         let during = During {
-            _busy: self.member.busy(request.version() < Version::HTTP_2),
+            busy: self.member.busy(!multiplexed),
             _in_flight: self.metrics.http.request(),
             _span: None,
         };
@@ -61,13 +67,15 @@ impl Exchange {
                 None => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response(),
                 Some(app) => {
                     let count =
-                        |body| Body::new(Counted { body, bytes: received.clone(), _during: None });
+                        |body| Body::new(Counted::new(body, received.clone(), usize::MAX, None));
                     app.oneshot(request.map(count)).await?
                 }
             };
             let mut response: Response<Body> = response;
-            let during = During { _span: response.extensions_mut().remove(), ..during };
-            Ok(response.map(|body| Counted { body, bytes: sent, _during: Some(during) }))
+            let mut during = During { _span: response.extensions_mut().remove(), ..during };
+            during.busy.went_on();
+            let piece = if multiplexed { PIECE } else { usize::MAX };
+            Ok(response.map(|body| Counted::new(body, sent, piece, Some(during))))
         }
     }
 }
@@ -81,7 +89,7 @@ fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
 
 /// What holds as long as a request is being answered.
 struct During {
-    _busy: Busy,
+    busy: Busy,
     _in_flight: Level,
     _span: Option<OpenSpan>,
 }
@@ -90,7 +98,17 @@ struct During {
 pub struct Counted<B> {
     body: B,
     bytes: Counter,
-    _during: Option<During>,
+    /// The largest piece that is given away.
+    piece: usize,
+    /// What is left of a larger one.
+    rest: Bytes,
+    during: Option<During>,
+}
+
+impl<B> Counted<B> {
+    fn new(body: B, bytes: Counter, piece: usize, during: Option<During>) -> Self {
+        Self { body, bytes, piece, rest: Bytes::new(), during }
+    }
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counted<B> {
@@ -101,20 +119,35 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counted<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.bytes.inc_by(data.len() as u64);
+        let this = &mut *self;
+        if this.rest.is_empty() {
+            let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(Err(no_data))) => return Poll::Ready(Some(Ok(no_data))),
+                Some(Ok(Ok(data))) => this.rest = data,
+            }
         }
-        Poll::Ready(frame)
+        let data = this.rest.split_to(this.rest.len().min(this.piece));
+        this.bytes.inc_by(data.len() as u64);
+        if let Some(during) = &mut this.during {
+            during.busy.went_on();
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        // The larger one first: a lower bound above the upper one is refused.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }

@@ -41,6 +41,11 @@ pub struct Roster {
 struct State {
     /// Requests whose answer has not been sent whole.
     busy: AtomicU32,
+    /// Those of them, over HTTP/2, whose answer has begun: the rest is up to the
+    /// client, who may take nothing of it and yet answer every ping.
+    begun: AtomicU32,
+    /// When one of them last went on.
+    progress: AtomicU64,
     /// Since when there is no request, and nothing of an answer left to send.
     idle: AtomicU64,
     /// Whether a part of an answer may not have been sent: the HTTP library is
@@ -59,6 +64,17 @@ impl State {
     /// Whether nothing is asked and nothing is left to send.
     fn rests(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0 && !self.unflushed.load(Ordering::Acquire)
+    }
+
+    /// Since when no answer goes on because of the client; `NEVER` as long as
+    /// one is still being made.
+    fn stuck(&self) -> u64 {
+        let busy = self.busy.load(Ordering::Acquire);
+        if busy > 0 && self.begun.load(Ordering::Acquire) >= busy {
+            self.progress.load(Ordering::Relaxed)
+        } else {
+            NEVER
+        }
     }
 }
 
@@ -84,6 +100,8 @@ impl Roster {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(State {
             busy: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            progress: AtomicU64::new(NEVER),
             idle: AtomicU64::new(self.now()),
             unflushed: AtomicBool::new(false),
             head: AtomicU64::new(NEVER),
@@ -98,12 +116,17 @@ impl Roster {
     /// be served; of many a few more, since others wait behind that one.
     /// Whether there was any.
     pub fn evict(&self) -> bool {
+        let now = self.now();
+        // Who has been stuck for too long goes before everyone else.
+        let since = |state: &State| {
+            let stuck = longer(now, state.stuck(), self.patience.idle).then_some(0);
+            stuck.or_else(|| state.rests().then(|| state.idle.load(Ordering::Relaxed)))
+        };
         let mut idle: Vec<(u64, Arc<State>)> = self
             .lock()
             .values()
             .filter(|state| !state.ended.is_cancelled())
-            .filter(|state| state.rests())
-            .map(|state| (state.idle.load(Ordering::Relaxed), Arc::clone(state)))
+            .filter_map(|state| Some((since(state)?, Arc::clone(state))))
             .collect();
         let count = (idle.len() / EVICTED_TOGETHER).max(1);
         if count < idle.len() {
@@ -124,15 +147,14 @@ impl Roster {
     /// Ends each connection on which the server has lost patience.
     fn look(&self) {
         let now = self.now();
-        let longer = |time: &AtomicU64, patience| {
-            let since = time.load(Ordering::Relaxed);
-            since != NEVER && Duration::from_millis(now.saturating_sub(since)) >= patience
-        };
+        let Patience { head, idle } = self.patience;
         for state in self.lock().values() {
-            let idle = state.rests()
-                && (longer(&state.idle, self.patience.idle)
-                    || longer(&state.head, self.patience.head));
-            if (idle || longer(&state.stalled, self.patience.idle)) && !state.ended.is_cancelled() {
+            let since = |time: &AtomicU64| time.load(Ordering::Relaxed);
+            let rests = state.rests()
+                && (longer(now, since(&state.idle), idle) || longer(now, since(&state.head), head));
+            let takes_nothing =
+                longer(now, since(&state.stalled), idle) || longer(now, state.stuck(), idle);
+            if (rests || takes_nothing) && !state.ended.is_cancelled() {
                 self.end(state, Closed::Idle);
             }
         }
@@ -152,6 +174,11 @@ impl Roster {
     }
 }
 
+/// Whether something has lasted so long.
+fn longer(now: u64, since: u64, patience: Duration) -> bool {
+    since != NEVER && Duration::from_millis(now.saturating_sub(since)) >= patience
+}
+
 /// A connection's own entry, which goes when the connection does.
 pub struct Member {
     roster: Arc<Roster>,
@@ -169,7 +196,7 @@ impl Member {
     pub fn busy(self: &Arc<Self>, flushes: bool) -> Busy {
         self.state.busy.fetch_add(1, Ordering::AcqRel);
         self.state.head.store(NEVER, Ordering::Relaxed);
-        Busy { member: Arc::clone(self), flushes }
+        Busy { member: Arc::clone(self), flushes, begun: false }
     }
 
     /// Bytes came in, which over HTTP/1 and without a request begin a head.
@@ -222,6 +249,24 @@ pub struct Busy {
     member: Arc<Member>,
     /// Whether a flush follows for certain.
     flushes: bool,
+    /// Whether the rest is up to the client.
+    begun: bool,
+}
+
+impl Busy {
+    /// The answer has begun, or a piece of it was handed over.
+    pub fn went_on(&mut self) {
+        // Over HTTP/1 a client that takes nothing is seen by what is written.
+        if self.flushes {
+            return;
+        }
+        let state = &self.member.state;
+        state.progress.store(self.member.roster.now(), Ordering::Relaxed);
+        if !self.begun {
+            self.begun = true;
+            state.begun.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Drop for Busy {
@@ -231,6 +276,11 @@ impl Drop for Busy {
             member.state.unflushed.store(true, Ordering::Release);
         }
         member.state.idle.store(member.roster.now(), Ordering::Relaxed);
+        // What is left has its own time from here on.
+        member.state.progress.store(member.roster.now(), Ordering::Relaxed);
+        if self.begun {
+            member.state.begun.fetch_sub(1, Ordering::AcqRel);
+        }
         member.state.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -294,6 +344,36 @@ mod tests {
         slow.flushed();
         roster.look();
         assert!(is_ended(&slow));
+    }
+
+    #[test]
+    fn who_takes_nothing_of_an_answer_is_ended_and_who_waits_for_one_is_not() {
+        let roster = roster(FOR_EVER, Duration::ZERO);
+        let member = Arc::new(roster.enter());
+        let mut stuck = member.busy(false);
+        let made = member.busy(false);
+        stuck.went_on();
+        roster.look();
+        assert!(!roster.evict() && !is_ended(&member), "the second answer is being made");
+        drop(made);
+        assert!(roster.evict());
+        assert!(is_ended(&member));
+
+        let member = Arc::new(roster.enter());
+        let mut stuck = member.busy(false);
+        stuck.went_on();
+        stuck.went_on();
+        let mut other = member.busy(true);
+        other.went_on();
+        roster.look();
+        assert!(!is_ended(&member), "over HTTP/1 writing tells");
+        drop(other);
+        // The test's connection speaks both.
+        member.flushed();
+        roster.look();
+        assert!(is_ended(&member));
+        drop(stuck);
+        assert_eq!(member.state.begun.load(Ordering::Relaxed), 0);
     }
 
     #[test]
