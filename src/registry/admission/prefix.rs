@@ -20,7 +20,11 @@ impl Prefix {
                 None => written.to_owned(),
             },
             Some(_) => written.to_owned(),
-            None => written.to_ascii_lowercase(),
+            // A whole host, or the beginning of one.
+            None => image::looks_like_host(written)
+                .then(|| image::host(written))
+                .flatten()
+                .unwrap_or_else(|| written.to_ascii_lowercase()),
         };
         let library = form
             .strip_prefix("docker.io/")
@@ -84,6 +88,8 @@ mod tests {
     #[test]
     fn a_prefix_is_read_as_a_name_is() {
         assert_eq!(Prefix::new("Quay.IO:443/a").allows("quay.io/a:latest"), Some(9));
+        assert_eq!(Prefix::new("Quay.IO:443").forbids("quay.io/a:latest"), Some(7));
+        assert_eq!(Prefix::new("quay.").forbids("quay.io/a:latest"), Some(5));
         let hub = Prefix::new("index.docker.io/ub");
         assert_eq!(hub.allows("docker.io/library/ubuntu:latest"), Some(20));
         assert_eq!(hub.allows("docker.io/ubports/app:latest"), Some(12));
