@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
+use super::entries::Entries;
 use super::stamp::Stamp;
 use crate::fs::{self as files, At as _, FsError};
 use crate::registry::store::{Listing, Page, UploadId};
@@ -198,23 +199,10 @@ impl Disk {
         failure.map_or(Ok(listing), Err)
     }
 
-    /// All names of the entries of a folder, sorted; none where there is no
-    /// folder.
-    pub(super) fn sorted_names(&self, path: &Path) -> Result<Vec<String>, FsError> {
+    /// All that is in a folder; `None` where there is none.
+    pub(super) fn entries(&self, path: &Path) -> Result<Option<Entries>, FsError> {
         self.ask(Step::Read, path)?;
-        let mut names = match files::names(path) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Vec::new());
-            }
-            names => names?.collect::<Result<Vec<_>, _>>()?,
-        };
-        names.sort_unstable();
-        Ok(names)
+        Entries::read(path).at("list", path)
     }
 
     /// Writes all of these chunks with as few calls as the system allows.

@@ -24,17 +24,16 @@ impl Default for Listings {
 impl Inner {
     /// The names in a folder; none where there is no folder.
     pub(super) fn names(&self, path: &Path) -> Result<Arc<Names>, FsError> {
-        let Some(stamp) = self.disk.stamp(path)? else { return Ok(Arc::default()) };
         let cache = &self.listings.0;
         if let Some((read, names)) = cache.get(path.as_os_str())
-            && read == stamp
+            && self.disk.stamp(path)? == Some(read)
         {
             return Ok(names);
         }
-        let names = self.disk.sorted_names(path)?;
-        let names = Arc::new(Names::new(names.iter().map(String::as_str)));
+        let Some(entries) = self.disk.entries(path)? else { return Ok(Arc::default()) };
+        let names = Arc::new(Names::new(entries.sorted().into_iter()));
         // What came or went while it was read may be in the list or not.
-        if stamp.is_settled() && self.disk.stamp(path)? == Some(stamp) {
+        if let Some(stamp) = entries.stamp.filter(Stamp::is_settled) {
             cache.put(path.as_os_str(), (stamp, Arc::clone(&names)), names.bytes());
         }
         Ok(names)

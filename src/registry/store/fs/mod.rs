@@ -33,6 +33,7 @@ mod cache;
 mod catalog;
 mod collect;
 mod disk;
+mod entries;
 mod history;
 mod layout;
 mod lease;
