@@ -106,6 +106,31 @@ async fn an_upload_goes_on_once_the_disk_has_room_again() {
 }
 
 #[tokio::test]
+async fn a_large_upload_goes_on_from_what_was_written_before_the_disk_was_full() {
+    const BATCH: usize = 600_000;
+    let root = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    let options = FsOptions { faults: Some(script.clone()), ..FsOptions::default() };
+    let store = FsStore::open_with(root.path(), options).unwrap();
+    let here = "a".parse().unwrap();
+    let bytes: Vec<u8> = (0..=250).cycle().take(3 * BATCH).collect();
+    let digest = Digest::sha256(&bytes);
+    let id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
+    let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
+    upload.write(Bytes::copy_from_slice(&bytes[..BATCH])).await.unwrap();
+    script.fail(Step::Write, io::ErrorKind::StorageFull, 1);
+    // The error comes when somebody waits for the batch.
+    let _ = upload.write(Bytes::copy_from_slice(&bytes[BATCH..2 * BATCH])).await;
+    upload.write(Bytes::copy_from_slice(&bytes[2 * BATCH..])).await.unwrap_err();
+    script.heal();
+    assert_eq!(upload.received(), BATCH as u64);
+    assert_eq!(upload.pause().await.unwrap(), BATCH as u64);
+    let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
+    upload.write(Bytes::copy_from_slice(&bytes[BATCH..])).await.unwrap();
+    assert_eq!(upload.finish(&digest).await.unwrap(), 3 * BATCH as u64);
+}
+
+#[tokio::test]
 async fn whatever_step_fails_nothing_half_written_is_served() {
     let steps = [
         Step::MakeFolder,

@@ -193,9 +193,12 @@ enum Place {
 /// The file, or the task that has it.
 enum Work {
     Idle(Box<Open>),
-    Running(JoinHandle<(Box<Open>, Result<(), FsError>)>),
+    Running { writing: Writing, hashing: Option<JoinHandle<Hasher>> },
     Lost,
 }
+
+/// Writes a batch, and hashes it where nobody else does.
+type Writing = JoinHandle<(Box<Open>, Result<(), FsError>)>;
 
 /// The file of an upload, and the hash of what is in it.
 struct Open {
@@ -211,10 +214,14 @@ impl FsUpload {
     /// Waits for the batch that is being written. Where that failed the file
     /// holds what it held before, and so does the hash.
     async fn idle(&mut self) -> Result<&mut Box<Open>, StoreError> {
-        if let Work::Running(task) = &mut self.work {
-            let done = task.await;
-            self.work = Work::Lost;
-            let (open, result) = done?;
+        if let Work::Running { .. } = &self.work
+            && let Work::Running { writing, hashing } =
+                std::mem::replace(&mut self.work, Work::Lost)
+        {
+            let (mut open, result) = writing.await?;
+            if let (Some(hashing), Ok(())) = (hashing, &result) {
+                open.hasher = hashing.await?;
+            }
             let written = open.written;
             self.work = Work::Idle(open);
             if let Err(error) = result {
@@ -226,11 +233,11 @@ impl FsUpload {
         }
         match &mut self.work {
             Work::Idle(open) => Ok(open),
-            Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
+            Work::Running { .. } | Work::Lost => Err(StoreError::UploadBusy),
         }
     }
 
-    /// Hands what was gathered to a task that hashes and writes it.
+    /// Hands what was gathered to tasks that hash and write it.
     async fn flush(&mut self) -> Result<(), StoreError> {
         self.idle().await?;
         if self.pending.is_empty() {
@@ -238,13 +245,25 @@ impl FsUpload {
         }
         self.sync_ahead().await?;
         let batch = std::mem::take(&mut self.pending);
-        self.pending_bytes = 0;
+        let large = std::mem::take(&mut self.pending_bytes) >= BATCH;
         if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
+            // Either takes about as long as the other. Where the write fails,
+            // the hash is still that of what is in the file.
+            let hashing = large.then(|| {
+                let (mut hasher, batch) = (open.hasher.clone(), batch.clone());
+                tokio::task::spawn_blocking(move || {
+                    for chunk in &batch {
+                        hasher.update(chunk);
+                    }
+                    hasher
+                })
+            });
             let inner = Arc::clone(&self.inner);
-            self.work = Work::Running(tokio::task::spawn_blocking(move || {
-                let result = open.append(&inner, &batch);
+            let writing = tokio::task::spawn_blocking(move || {
+                let result = open.append(&inner, &batch, !large);
                 (open, result)
-            }));
+            });
+            self.work = Work::Running { writing, hashing };
         }
         Ok(())
     }
@@ -288,7 +307,7 @@ impl FsUpload {
         }
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Idle(open) => Ok(open),
-            Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
+            Work::Running { .. } | Work::Lost => Err(StoreError::UploadBusy),
         }
     }
 }
@@ -337,7 +356,8 @@ impl UploadWriter for FsUpload {
 }
 
 impl Open {
-    fn append(&mut self, inner: &Inner, batch: &[Bytes]) -> Result<(), FsError> {
+    /// Writes a batch at the end, and hashes it if told to.
+    fn append(&mut self, inner: &Inner, batch: &[Bytes], hash: bool) -> Result<(), FsError> {
         let chunks: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
         if let Err(error) = inner.disk.write(&self.file, &self.path, &chunks) {
             // A part may have been written. What can't be cut off is hashed
@@ -347,7 +367,9 @@ impl Open {
             return Err(error);
         }
         for chunk in chunks {
-            self.hasher.update(chunk);
+            if hash {
+                self.hasher.update(chunk);
+            }
             self.written += chunk.len() as u64;
         }
         Ok(())
