@@ -49,11 +49,18 @@ impl Origins {
         format!("{table}.{}", step(key))
     }
 
-    /// The same node, said to come from this key, or from its default where no
-    /// file sets it.
+    /// The first key of a table, for what several of its keys make together.
+    fn first_of(&self, table: &str) -> Option<(Position, &Arc<Origin>)> {
+        let prefix = format!("{table}.");
+        let (key, (at, origin)) = self.0.range(prefix.clone()..).next()?;
+        key.starts_with(&prefix).then_some((*at, origin))
+    }
+
+    /// The same node, said to come from this key, or, where it is a table, from
+    /// the first of its keys, or from its default where no file sets it.
     #[must_use]
     pub fn mark(&self, key: &str, node: Node) -> Node {
-        let Some((at, origin)) = self.get(key) else {
+        let Some((at, origin)) = self.get(key).or_else(|| self.first_of(key)) else {
             let origin = Arc::new(Origin::Default { key: key.to_owned() });
             return node.placed(Position::default(), &origin);
         };

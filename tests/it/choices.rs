@@ -102,6 +102,38 @@ fn every_choice_renders_and_passes_the_checks() {
 }
 
 #[test]
+fn every_choice_holds_for_every_version_that_it_is_not_refused_for() {
+    let root = suite();
+    let lock = Lock::read(&repository().join("vendor/trow.lock.toml")).unwrap();
+    let mut refused = Vec::new();
+    for name in environment::names(root.path()).unwrap() {
+        let path = root.path().join(format!("environments/{name}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        let (_, rest) = text.split_once('\n').unwrap();
+        for minor in 25..=37 {
+            let text = format!("kubernetes = \"1.{minor}\"\n{rest}");
+            fs::write_atomic(&path, text.as_bytes(), Access::Everyone).unwrap();
+            match compose(root.path(), &name, lock.upstream()) {
+                Ok(rendered) => {
+                    let found = check(&rendered, lock.upstream(), &[]);
+                    let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
+                    assert!(errors.is_empty(), "{name} 1.{minor}: {errors:#?}");
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains("is stable since Kubernetes 1."), "{text}");
+                    refused.push(format!("{name} 1.{minor}"));
+                }
+            }
+        }
+    }
+    // `ReadWriteOncePod` before 1.29, and the policy before 1.30.
+    let expected = (25..29).map(|minor| format!("local 1.{minor}"));
+    let expected = expected.chain((25..30).map(|minor| format!("policy 1.{minor}")));
+    assert_eq!(refused, expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn our_own_registry_takes_what_is_rendered() {
     for name in ["existing-claim", "load-balancer"] {
         let mut line = vec!["warren-registry".to_owned()];

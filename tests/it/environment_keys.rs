@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use warren::fs;
+use warren::pipeline::environment::check_text;
 use warren::pipeline::environment::schema::schema;
 
 use crate::choices::FOLDER;
@@ -131,6 +132,35 @@ fn the_page_gives_the_defaults_of_the_schema() {
             Some(other) => format!("`{other}`"),
         };
         assert_eq!(*said, expected, "{key}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_are_right() {
+    let page = text("docs/environments.md");
+    let examples: Vec<_> = page.split("```toml\n").skip(1).collect();
+    assert!(examples.len() > 12, "{}", examples.len());
+    for example in examples {
+        let example = example.split("```").next().unwrap();
+        let mut tree: toml::Table = toml::from_str(example).unwrap_or_else(|error| {
+            panic!("{example}: {error}");
+        });
+        // What an example leaves out, the sandbox has, with our own engine.
+        let sandbox = text("environments/sandbox.toml").replace("\"trow\" ", "\"warren\" ");
+        let sandbox: toml::Table = toml::from_str(&sandbox).unwrap();
+        for (key, value) in sandbox {
+            match (tree.get_mut(&key), value) {
+                (Some(toml::Value::Table(there)), toml::Value::Table(table)) => {
+                    for (key, value) in table {
+                        there.entry(key).or_insert(value);
+                    }
+                }
+                (None, value) => drop(tree.insert(key, value)),
+                _ => {}
+            }
+        }
+        let merged = toml::to_string(&tree).unwrap();
+        check_text("example", &merged).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

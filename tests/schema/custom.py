@@ -5,7 +5,9 @@ import yaml
 import modules
 from table_format import EVERY, Field, Kind, Type
 
-# Each module, and where in it the CRDs are.
+TRAEFIK = "docs/content/reference/dynamic-configuration/traefik.io_{}.yaml"
+
+# Each module, and where in it the CRDs are: a folder, or one file.
 MODULES = [
     ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds"),
     ("sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard"),
@@ -16,6 +18,9 @@ MODULES = [
     ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds"),
     ("github.com/fluxcd/kustomize-controller@v1.9.6", "config/crd/bases"),
     ("github.com/fluxcd/source-controller@v1.9.6", "config/crd/bases"),
+    # The two kinds that an Ingress of Traefik needs.
+    ("github.com/traefik/traefik/v3@v3.7.13", TRAEFIK.format("middlewares")),
+    ("github.com/traefik/traefik/v3@v3.7.13", TRAEFIK.format("serverstransports")),
 ]
 
 PLAIN = {
@@ -38,7 +43,8 @@ Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.valu
 def read(table):
     shapes = Shapes(table)
     for module, where in MODULES:
-        for file in sorted((modules.download(module) / where).glob("*.yaml")):
+        files = where if where.endswith(".yaml") else f"{where}/*.yaml"
+        for file in sorted(modules.download(module).glob(files)):
             for crd in yaml.load_all(file.read_text(), Loader):
                 if crd and crd.get("kind") == "CustomResourceDefinition":
                     add(table, shapes, crd["spec"])
