@@ -1,7 +1,12 @@
 //! Lists of tags and repositories.
 
+use std::time::Duration;
+
 use serde_json::json;
+use warren::fs;
 use warren::registry::access::Permissions;
+use warren::registry::service::Registry;
+use warren::registry::store::FsStore;
 
 use crate::registry_client::Client;
 
@@ -59,4 +64,38 @@ async fn names_at_their_limits() {
     let tag = "t".repeat(129);
     let line = format!("/v2/{longest}/manifests/{tag}");
     client.get(&line).await.expect_error(400, "TAG_INVALID");
+}
+
+#[tokio::test]
+async fn a_catalog_of_many_folders_is_whole_however_it_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let mut names: Vec<String> = (0..40)
+        .map(|number| format!("flat-{number:02}"))
+        .chain((0..40).map(|number| format!("deep/{:02}/image-{number}", number % 3)))
+        .chain((0..40).map(|number| format!("deep-{number}/image")))
+        .collect();
+    for name in &names {
+        fs::create_dir_all(&root.path().join("repositories").join(name).join("_manifests"))
+            .unwrap();
+    }
+    names.sort();
+    // What is old enough is remembered from then on.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let store = FsStore::open(root.path()).unwrap();
+    let client = Client::with(root, Registry::new(store));
+    for _ in 0..2 {
+        assert_eq!(client.get("/v2/_catalog").await.json()["repositories"], json!(names));
+        let mut paged = Vec::new();
+        let mut path = Some("/v2/_catalog?n=33".to_owned());
+        while let Some(page) = path {
+            let page = client.get(&page).await;
+            let found = page.json()["repositories"].as_array().unwrap().clone();
+            paged.extend(found.iter().map(|name| name.as_str().unwrap().to_owned()));
+            path = page.headers.get("link").map(|link| {
+                let link = link.to_str().unwrap();
+                link[1..link.find('>').unwrap()].to_owned()
+            });
+        }
+        assert_eq!(paged, names);
+    }
 }

@@ -10,6 +10,9 @@ use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{Listing, Page};
 
+/// How many folders are read ahead of the walk.
+const AHEAD: usize = 128;
+
 /// A page of the repositories that the caller may pull from.
 pub(super) fn page(
     inner: &Inner,
@@ -88,7 +91,10 @@ impl Walk<'_> {
                 self.enter(prefix, name, &mut pending)?;
             }
         }
-        for name in names.from(begin) {
+        for (index, name) in names.from(begin).enumerate() {
+            if index % AHEAD == 0 {
+                self.read_ahead(prefix, names.from(name));
+            }
             let key = format!("{prefix}{name}");
             while let Some(folder) = pending.pop_if(|folder| folder.prefix < key) {
                 self.below_pending(&folder)?;
@@ -102,6 +108,16 @@ impl Walk<'_> {
             self.below_pending(&folder)?;
         }
         Ok(())
+    }
+
+    /// Has the folders of the next names read, as far as the page may reach.
+    fn read_ahead<'a>(&self, prefix: &str, names: impl Iterator<Item = &'a str>) {
+        let left = self.count.saturating_sub(self.entries.len()).saturating_add(1);
+        let folders = names.take(left.min(AHEAD)).filter_map(|component| {
+            let name = format!("{prefix}{component}").parse().ok()?;
+            Some(self.inner.layout.repository(&name))
+        });
+        self.inner.read_ahead(folders);
     }
 
     /// Visits a name, and leaves what is below it for its turn.

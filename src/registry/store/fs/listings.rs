@@ -1,8 +1,8 @@
 //! Lists of folders that were read before, each good for as long as its folder
 //! has the stamp that it was read with.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::Inner;
 use super::cache::Cache;
@@ -12,19 +12,29 @@ use crate::fs::FsError;
 /// How much is remembered of folders, in bytes.
 const LISTINGS: usize = 12 << 20;
 
+/// How many folders are read at the same time by [`Inner::read_ahead`].
+const READERS: usize = 8;
+
+/// So few folders are not worth a thread.
+const FEW: usize = 16;
+
 /// What was read of folders.
-pub(super) struct Listings(Cache<(Stamp, Arc<Names>)>);
+pub(super) struct Listings {
+    cache: Cache<(Stamp, Arc<Names>)>,
+    /// Held by who reads ahead.
+    ahead: Mutex<()>,
+}
 
 impl Default for Listings {
     fn default() -> Self {
-        Self(Cache::new(LISTINGS))
+        Self { cache: Cache::new(LISTINGS), ahead: Mutex::default() }
     }
 }
 
 impl Inner {
     /// The names in a folder; none where there is no folder.
     pub(super) fn names(&self, path: &Path) -> Result<Arc<Names>, FsError> {
-        let cache = &self.listings.0;
+        let cache = &self.listings.cache;
         if let Some((read, names)) = cache.get(path.as_os_str())
             && self.disk.stamp(path)? == Some(read)
         {
@@ -37,6 +47,29 @@ impl Inner {
             cache.put(path.as_os_str(), (stamp, Arc::clone(&names)), names.bytes());
         }
         Ok(names)
+    }
+
+    /// Reads folders that will be asked for, several at the same time: what the
+    /// system doesn't have in memory costs a trip to the disk each. Whoever
+    /// comes while another one does that goes without.
+    pub(super) fn read_ahead(&self, folders: impl Iterator<Item = PathBuf>) {
+        let Ok(_alone) = self.listings.ahead.try_lock() else { return };
+        let new = |path: &PathBuf| self.listings.cache.get(path.as_os_str()).is_none();
+        let folders: Vec<PathBuf> = folders.filter(new).collect();
+        if folders.len() < FEW {
+            return;
+        }
+        std::thread::scope(|scope| {
+            for part in folders.chunks(folders.len().div_ceil(READERS)) {
+                let read = move || {
+                    for folder in part {
+                        // Who asks for it meets the error.
+                        let _ = self.names(folder);
+                    }
+                };
+                let _ = std::thread::Builder::new().spawn_scoped(scope, read);
+            }
+        });
     }
 }
 
