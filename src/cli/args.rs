@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, deploy, diff, image, new, render, schema, secret, up, upstream};
+use super::{
+    check, deploy, diff, explain, image, new, render, schema, secret, up, upstream, verify,
+};
 
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
@@ -38,8 +40,12 @@ pub enum Command {
     Check(check::Args),
     /// Render, check and write deploy/ENVIRONMENT, and apply it.
     Deploy(deploy::Args),
-    /// Show what a render would change in deploy/ENVIRONMENT.
+    /// Show what a render would change, by object and field, with the risks.
     Diff(diff::Args),
+    /// Say where each value of an environment came from.
+    Explain(explain::Args),
+    /// Render again, and compare with the statement of provenance and the files.
+    Verify(verify::Args),
     /// Make the Secrets that an environment's objects refer to.
     Secret(secret::Args),
     /// Print the JSON Schema of an environment's file.

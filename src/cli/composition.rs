@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use super::error::{CliError, ErrorKind};
+use crate::fs::{self, Access};
 use crate::pipeline::check::{Finding, check};
 use crate::pipeline::compose::{ComposeError, Rendered, compose, registry_defaults};
 use crate::pipeline::environment::{self, EnvironmentError};
 use crate::pipeline::faults;
+use crate::pipeline::provenance::Statement;
 use crate::pipeline::upstream::{Lock, Upstream};
 
 /// The lock, relative to the repository.
@@ -59,6 +61,29 @@ pub fn checked(root: &Path, name: &str) -> Result<Composed, CliError> {
         errors.iter().map(|found| line(found)).collect::<Vec<_>>().join("; ")
     ))
     .hint(first.hint.clone()))
+}
+
+/// Writes what a rendering was made from, as [`Statement`] has it. `folder` is
+/// where the rendering is, relative to the repository.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_statement(
+    composed: &Composed,
+    folder: Option<&str>,
+    path: &Path,
+) -> Result<(), CliError> {
+    let statement = Statement::of(&composed.rendered, &composed.upstream, folder);
+    let text = statement
+        .to_json()
+        .map_err(|error| CliError::failed("the statement has no JSON form").because(error))?;
+    if fs::read_if_there(path)?.is_some_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    Ok(fs::write_atomic(path, text.as_bytes(), Access::Everyone)?)
 }
 
 /// The names of all environments.

@@ -5,18 +5,21 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::composition;
+use super::composition::{self, Composed};
 use super::context::Context;
+use super::diff;
 use super::error::CliError;
 use super::printer::quoted;
 use crate::delivery::changes::{ChangeKind, Changes, read_folder};
 use crate::delivery::cluster::{Cluster, ClusterError, Reach};
+use crate::delivery::difference::Difference;
 use crate::delivery::folder;
 use crate::delivery::kubectl::{Kubectl, Run};
 use crate::delivery::references::{SecretReference, secret_references};
 use crate::delivery::secret::SecretKind;
 use crate::pipeline::compose::Rendered;
 use crate::pipeline::environment::Environment;
+use crate::pipeline::provenance;
 
 /// Render, check and write deploy/<environment>, and apply it
 #[derive(Debug, clap::Args)]
@@ -50,6 +53,7 @@ struct Report<'a> {
     environment: &'a str,
     folder: &'a str,
     changes: Vec<ReportedChange<'a>>,
+    difference: &'a Difference,
     context: &'a str,
     cluster: Outcome,
 }
@@ -90,25 +94,32 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             args.environment
         ));
     }
-    deliver(args, context, &root, &composed.rendered, &Kubectl::from_environment())
+    deliver(args, context, &root, &composed, &Kubectl::from_environment())
 }
 
 fn deliver(
     args: &Args,
     context: &Context,
     root: &Path,
-    rendered: &Rendered,
+    composed: &Composed,
     kubectl: &dyn Run,
 ) -> Result<(), CliError> {
+    let rendered = &composed.rendered;
     let environment = &rendered.environment;
     let shown = format!("deploy/{}", environment.name);
     let path = root.join(&shown);
-    let changes = Changes::between(&read_folder(&path)?, &rendered.files);
+    let before = read_folder(&path)?;
+    let changes = Changes::between(&before, &rendered.files);
+    let difference = Difference::of_files(&before, &rendered.files);
     folder::replace(&path, &rendered.files)
         .map_err(|error| CliError::failed("nothing was written").because(error))?;
+    composition::write_statement(
+        composed,
+        Some(&shown),
+        &root.join(provenance::path(&environment.name)),
+    )?;
     if args.output == Form::Text {
-        context.printer.out(&changes.unified(&shown));
-        context.printer.note(&format!("{shown}: {}", changes.summary()));
+        diff::print(&context.printer, &difference, &shown);
     }
     let cluster = Cluster::new(kubectl, environment.cluster.context.as_str());
     let (outcome, refusal) = if args.no_apply {
@@ -123,6 +134,7 @@ fn deliver(
             environment: &environment.name,
             folder: &shown,
             changes: changes.collect(),
+            difference: &difference,
             context: cluster.context(),
             cluster: outcome,
         });

@@ -8,6 +8,7 @@ pub mod context;
 pub mod deploy;
 pub mod diff;
 pub mod error;
+pub mod explain;
 pub mod image;
 pub mod new;
 pub mod printer;
@@ -17,6 +18,7 @@ pub mod schema;
 pub mod secret;
 pub mod up;
 pub mod upstream;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -56,6 +58,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Schema(args) => schema::run(args, context),
         Command::Deploy(args) => deploy::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
         Command::Secret(args) => secret::run(args, context),
         Command::Image(args) => image::run(args, context),
         Command::Upstream(args) => upstream::run(args, context),

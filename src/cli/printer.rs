@@ -8,12 +8,17 @@ use super::error::CliError;
 #[derive(Debug)]
 pub struct Printer {
     colour: bool,
+    colour_stdout: bool,
 }
 
 impl Default for Printer {
     fn default() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: !plain && std::io::stderr().is_terminal() }
+        let terminal = |is_terminal: bool| !plain && is_terminal;
+        Self {
+            colour: terminal(std::io::stderr().is_terminal()),
+            colour_stdout: terminal(std::io::stdout().is_terminal()),
+        }
     }
 }
 
@@ -49,6 +54,12 @@ impl Printer {
         for hint in error.hints() {
             self.line(&self.paint("36", "hint: "), hint);
         }
+    }
+
+    /// Whether what goes to stdout may have colours.
+    #[must_use]
+    pub fn colours_stdout(&self) -> bool {
+        self.colour_stdout
     }
 
     /// A text in an ANSI colour where stderr is a terminal.

@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use similar::TextDiff;
 
 use crate::fs::{self, FsError};
-
-/// How many unchanged lines stand around a change.
-const CONTEXT_LINES: usize = 3;
 
 /// What differs between a folder and what is to replace it, sorted by file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +18,6 @@ pub struct Change {
     pub file: String,
     /// What happens to it.
     pub kind: ChangeKind,
-    before: Option<String>,
-    after: Option<String>,
 }
 
 /// What happens to a file.
@@ -49,12 +43,10 @@ impl Changes {
                 Some(_) => ChangeKind::Changed,
                 None => ChangeKind::Removed,
             };
-            let (before, after) = (Some(old.clone()), after.get(file).cloned());
-            changes.push(Change { file: file.clone(), kind, before, after });
+            changes.push(Change { file: file.clone(), kind });
         }
-        for (file, new) in after.iter().filter(|(file, _)| !before.contains_key(*file)) {
-            let (file, after) = (file.clone(), Some(new.clone()));
-            changes.push(Change { file, kind: ChangeKind::Added, before: None, after });
+        for file in after.keys().filter(|file| !before.contains_key(*file)) {
+            changes.push(Change { file: file.clone(), kind: ChangeKind::Added });
         }
         changes.sort_by(|one, other| one.file.cmp(&other.file));
         Self(changes)
@@ -92,13 +84,6 @@ impl Changes {
             count(ChangeKind::Removed)
         )
     }
-
-    /// The unified diffs of all files, as `git apply` takes them. `folder` is
-    /// what stands before each file's name, such as `deploy/sandbox`.
-    #[must_use]
-    pub fn unified(&self, folder: &str) -> String {
-        self.0.iter().map(|change| change.unified(folder)).collect()
-    }
 }
 
 impl<'a> IntoIterator for &'a Changes {
@@ -107,22 +92,6 @@ impl<'a> IntoIterator for &'a Changes {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-impl Change {
-    fn unified(&self, folder: &str) -> String {
-        let side = |letter: &str, text: &Option<String>| match text {
-            Some(_) => format!("{letter}/{folder}/{}", self.file),
-            None => "/dev/null".to_owned(),
-        };
-        let (before, after) =
-            (self.before.as_deref().unwrap_or(""), self.after.as_deref().unwrap_or(""));
-        TextDiff::from_lines(before, after)
-            .unified_diff()
-            .context_radius(CONTEXT_LINES)
-            .header(&side("a", &self.before), &side("b", &self.after))
-            .to_string()
     }
 }
 
@@ -169,27 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_change_has_its_diff() {
+    fn each_kind_of_change_is_told() {
         let before = files(&[("a.yaml", "one\ntwo\n"), ("b.yaml", "gone\n"), ("same", "x\n")]);
         let after = files(&[("a.yaml", "one\n2\n"), ("c.yaml", "new\n"), ("same", "x\n")]);
         let changes = Changes::between(&before, &after);
         assert_eq!(changes.summary(), "1 added, 1 changed, 1 removed");
-        insta::assert_snapshot!(changes.unified("deploy/sandbox"), @r"
-        --- a/deploy/sandbox/a.yaml
-        +++ b/deploy/sandbox/a.yaml
-        @@ -1,2 +1,2 @@
-         one
-        -two
-        +2
-        --- a/deploy/sandbox/b.yaml
-        +++ /dev/null
-        @@ -1 +0,0 @@
-        -gone
-        --- /dev/null
-        +++ b/deploy/sandbox/c.yaml
-        @@ -0,0 +1 @@
-        +new
-        ");
+        assert_eq!(changes.files(ChangeKind::Changed), ["a.yaml"]);
+        assert_eq!(changes.files(ChangeKind::Removed), ["b.yaml"]);
     }
 
     #[test]
@@ -197,10 +152,7 @@ mod tests {
         let same = files(&[("a.yaml", "one\n")]);
         let changes = Changes::between(&same, &same);
         assert!(changes.is_empty());
-        assert_eq!(
-            (changes.summary().as_str(), changes.unified("x").as_str()),
-            ("nothing changed", "")
-        );
+        assert_eq!(changes.summary(), "nothing changed");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 pub mod changes;
 pub mod cluster;
+pub mod difference;
 pub mod folder;
 pub mod kubectl;
 pub mod password;
 pub mod references;
+pub mod revision;
 pub mod secret;

@@ -20,6 +20,19 @@ pub enum Step {
     After(String),
 }
 
+impl Step {
+    /// An address that this step makes longer.
+    #[must_use]
+    pub fn under(&self, address: &str) -> String {
+        match self {
+            Self::Key(key) => under_key(address, key),
+            Self::Index(index) => format!("{address}[{index}]"),
+            Self::Where(field, text) => format!("{address}[{field}={text}]"),
+            Self::After(text) => format!("{address}[after={text}]"),
+        }
+    }
+}
+
 /// Why a text is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{address}` is not the address of a field: {reason}")]
@@ -132,9 +145,10 @@ fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
 }
 
 /// What an element of a list can be told by, the most telling first.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "name",
     "metadata.name",
+    "sectionName",
     "host",
     "path",
     "secretName",
@@ -220,12 +234,41 @@ pub fn is_flag(text: &str) -> bool {
     text.len() > 1 && text.starts_with('-') && !text.contains(['=', ']'])
 }
 
+/// An address of the same field in which elements are named by what they are.
+/// Steps that lead nowhere are left out.
+#[must_use]
+pub fn canonical(node: &Node, steps: &[Step]) -> String {
+    let (mut address, mut here) = (String::new(), node);
+    for step in steps {
+        let Some(child) = next(here, step) else { break };
+        address = match &here.value {
+            Value::Sequence(items) => {
+                let at = items.iter().position(|item| std::ptr::eq(item, child));
+                let addresses = element_addresses(&address, items);
+                at.and_then(|at| addresses.into_iter().nth(at)).unwrap_or(address)
+            }
+            _ => match step {
+                Step::Key(key) => under_key(&address, key),
+                _ => address,
+            },
+        };
+        here = child;
+    }
+    address
+}
+
 /// All scalars, and lists and mappings that are empty, with their addresses, in
 /// order.
 #[must_use]
 pub fn leaves(node: &Node) -> Vec<(String, &Node)> {
+    leaves_under("", node)
+}
+
+/// Like [`leaves`], of a node that stands at an address.
+#[must_use]
+pub fn leaves_under<'a>(address: &str, node: &'a Node) -> Vec<(String, &'a Node)> {
     let mut found = Vec::new();
-    collect(String::new(), node, &mut found);
+    collect(address.to_owned(), node, &mut found);
     found
 }
 

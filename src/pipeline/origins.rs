@@ -1,7 +1,7 @@
 //! Where the keys of a TOML file stand, so that what composition makes of a
 //! value can say which line it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -41,6 +41,12 @@ impl Origins {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(Position, &Arc<Origin>)> {
         self.0.get(key).map(|(at, origin)| (*at, origin))
+    }
+
+    /// The files that set any of the keys.
+    #[must_use]
+    pub fn files(&self) -> BTreeSet<&str> {
+        self.0.values().filter_map(|(_, origin)| origin.file()).collect()
     }
 
     /// The key of an entry of a table whose keys are free, such as `labels`.

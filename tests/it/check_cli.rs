@@ -247,3 +247,20 @@ fn findings_are_sarif_for_forges() {
         "deploy/lapin/service-trow-svc.yaml"
     );
 }
+
+#[test]
+fn the_table_of_the_page_is_that_of_the_program() {
+    use warren::pipeline::check::rules::RULES;
+    let page = fs::read_to_string(&repository().join("docs/checks.md")).unwrap();
+    let table = page.split("## The codes").nth(1).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<_> = RULES
+        .iter()
+        .map(|rule| {
+            let waivable = if rule.waivable { "yes" } else { "no" };
+            let (code, severity) = (rule.code, rule.severity.as_str());
+            format!("| `{code}` | {severity} | {} | {} | {waivable} |", rule.finds, rule.way_out)
+        })
+        .collect();
+    assert_eq!(rows, expected, "docs/checks.md");
+}

@@ -69,7 +69,7 @@ fn without_a_cluster_the_files_are_written_and_the_command_for_later_is_told() {
     let repository = Repository::new();
     let (code, stdout, stderr) = outcome(&mut repository.warren(&["deploy", "sandbox"]));
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("+++ b/deploy/sandbox/kustomization.yaml"), "{stdout}");
+    assert!(stdout.contains("+ statefulset/trow-set"), "{stdout}");
     assert!(stderr.contains("not applied: there is no kubectl here"), "{stderr}");
     let folder = repository.path("deploy/sandbox").display().to_string();
     let later = format!("kubectl apply -k {folder} --context=kubernetes-admin@sandbox");
@@ -101,8 +101,11 @@ fn a_change_is_shown_and_only_the_change() {
 
     let (code, difference, stderr) = outcome(&mut repository.warren(&["diff", "sandbox"]));
     assert_eq!(code, 0, "{stderr}");
-    assert!(difference.contains("storage: 11Gi") && difference.contains("-left: over"));
-    assert!(stderr.contains("0 added, 2 changed, 1 removed"), "{stderr}");
+    assert!(difference.contains("10Gi -> 11Gi") && difference.contains("* old.yaml is removed"));
+    assert!(
+        stderr.contains("0 added, 2 changed, 0 removed, 1 other files; immutable field"),
+        "{stderr}"
+    );
     assert_eq!(outcome(&mut repository.warren(&["diff", "sandbox", "--exit-code"])).0, 1);
 
     let (code, stdout, stderr) =

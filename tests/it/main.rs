@@ -1,15 +1,19 @@
 //! The one integration binary: a module per file of this folder.
 
 mod check_cli;
+mod check_graph;
 mod choices;
 mod compose;
 mod deploy;
+mod difference;
 mod environment;
 mod environment_conflicts;
 mod environment_keys;
+mod explain;
 mod git_server;
 mod image;
 mod new;
+mod provenance;
 mod registry_admission;
 mod registry_attacks;
 mod registry_auth;

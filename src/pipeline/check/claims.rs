@@ -4,45 +4,57 @@ use super::super::field::{find, items, text};
 use super::super::manifest::Object;
 use super::super::yaml::Node;
 use super::findings::Findings;
+use super::graph::Graph;
 use super::rules;
 
-/// `claimRef` to the claim's real name.
-pub(super) fn check(object: &Object, objects: &[Object], findings: &mut Findings<'_>) {
+/// `claimRef` to the claim's real name, and both of one class.
+pub(super) fn check(object: &Object, graph: &Graph<'_>, findings: &mut Findings<'_>) {
     if object.kind() != "PersistentVolume" || find(&object.node, "spec.claimRef").is_none() {
         return;
     }
-    let made: Vec<_> = objects.iter().flat_map(claims).collect();
-    let waits = (
-        text(&object.node, "spec.claimRef.namespace").to_owned(),
-        text(&object.node, "spec.claimRef.name").to_owned(),
-    );
-    if !made.contains(&waits) {
-        let message = format!("waits for the claim {}/{}, which nothing makes", waits.0, waits.1);
+    let namespace = text(&object.node, "spec.claimRef.namespace");
+    let name = text(&object.node, "spec.claimRef.name");
+    let Some(claim) = graph.claim(namespace, name) else {
+        let message = format!("waits for the claim {namespace}/{name}, which nothing makes");
         let found = findings.add(rules::CLAIM_REF, object, "spec.claimRef.name", message);
-        let names: Vec<_> = made.iter().map(|(space, name)| format!("{space}/{name}")).collect();
-        if !names.is_empty() {
-            found.hint = format!("the claims that are made: {}", names.join(", "));
+        let made = graph.claim_names();
+        if !made.is_empty() {
+            found.hint = format!("the claims that are made: {}", made.join(", "));
         }
+        return;
+    };
+    let class = |node| text(node, "spec.storageClassName");
+    let (volume, wanted) = (class(&object.node), class(claim));
+    if volume != wanted {
+        let message = format!(
+            "has the class `{volume}`, and the claim that it waits for `{wanted}`: they never bind"
+        );
+        let found = findings.add(rules::CLAIM_REF, object, "spec.storageClassName", message);
+        "give both the same storageClassName".clone_into(&mut found.hint);
     }
 }
 
-/// Namespace and name of the claims that an object is or makes.
-fn claims(object: &Object) -> Vec<(String, String)> {
+/// The claims that an object is or makes, by namespace and name, with the claim
+/// or its template.
+pub(super) fn made(object: &Object) -> Vec<((String, String), &Node)> {
     let namespace = || object.namespace().to_owned();
     if object.kind() == "PersistentVolumeClaim" {
-        return vec![(namespace(), object.name().to_owned())];
+        return vec![((namespace(), object.name().to_owned()), &object.node)];
     }
     if object.kind() != "StatefulSet" {
         return Vec::new();
     }
-    let count = find(&object.node, "spec.replicas").and_then(Node::as_integer).unwrap_or(1);
-    let start = find(&object.node, "spec.ordinals.start").and_then(Node::as_integer).unwrap_or(0);
+    let number = |field| find(&object.node, field).and_then(Node::as_integer);
+    let (count, start) = (number("spec.replicas").unwrap_or(1), number("spec.ordinals.start"));
+    let start = start.unwrap_or(0);
     // More volumes than this are not bound by name, and the number comes from a file.
     let ordinals = start..start.saturating_add(count.clamp(0, 1000));
     items(&object.node, "spec.volumeClaimTemplates")
         .iter()
-        .map(|template| text(template, "metadata.name"))
-        .flat_map(|name| ordinals.clone().map(move |ordinal| (name, ordinal)))
-        .map(|(name, ordinal)| (namespace(), format!("{name}-{}-{ordinal}", object.name())))
+        .flat_map(|template| ordinals.clone().map(move |ordinal| (template, ordinal)))
+        .map(|(template, ordinal)| {
+            let name = text(template, "metadata.name");
+            ((namespace(), format!("{name}-{}-{ordinal}", object.name())), template)
+        })
         .collect()
 }

@@ -3,20 +3,27 @@
 //! per noun; [`rules`] has every code.
 
 mod advice;
+mod certificates;
 mod claims;
 mod engine;
 mod finding;
 mod findings;
+mod flux;
 mod graph;
 mod images;
 mod namespaces;
+mod pod_security;
 mod pods;
+mod ports;
+mod providers;
 mod routes;
 pub mod rules;
 mod secrets;
 mod selectors;
 mod services;
+mod volumes;
 mod waive;
+mod webhooks;
 
 pub use finding::{Cause, Finding, Severity};
 pub use findings::Findings;
@@ -24,21 +31,28 @@ pub use findings::Findings;
 use super::compose::Rendered;
 use super::faults::Fault;
 use super::upstream::Upstream;
+use graph::Graph;
 
 /// Checks one environment. `faults` are those known of the upstream's version.
 /// What the environment waives is in the list, marked so.
 #[must_use]
 pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<Finding> {
     let mut findings = Findings::new(&rendered.environment);
-    let objects = rendered.objects.as_slice();
-    for object in objects {
+    let graph = Graph::new(&rendered.objects, &rendered.environment);
+    for object in &rendered.objects {
         secrets::check(object, &mut findings);
         namespaces::check(object, &mut findings);
-        services::check(object, objects, &mut findings);
-        selectors::check(object, objects, &mut findings);
+        services::check(object, &graph, &mut findings);
+        selectors::check(object, &graph, &mut findings);
         images::check(object, &mut findings);
-        routes::check(object, objects, &mut findings);
-        claims::check(object, objects, &mut findings);
+        routes::check(object, &graph, &mut findings);
+        certificates::check(object, &graph, &mut findings);
+        webhooks::check(object, &graph, &mut findings);
+        volumes::check(object, &graph, &mut findings);
+        claims::check(object, &graph, &mut findings);
+        ports::check(object, &mut findings);
+        pod_security::check(object, &graph, &mut findings);
+        flux::check(object, &mut findings);
     }
     advice::check(&rendered.environment, &mut findings);
     engine::check(&rendered.environment, upstream, faults, &mut findings);

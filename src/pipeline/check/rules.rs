@@ -41,6 +41,9 @@ rules! {
     PLAIN_SECRET = "plain-secret" Error false
         "a Secret among the objects"
         "remove it from the manifests; `warren secret` makes it in the cluster";
+    SECRET_PATTERN = "secret-pattern" Error true
+        "what looks like a password, key or token, in any text of an object"
+        "put it in a Secret that is not in the repository, and refer to it";
     NAMESPACE = "namespace" Error true
         "a namespace on a kind of the cluster, or none on another"
         "correct metadata.namespace in its file";
@@ -59,9 +62,48 @@ rules! {
     INGRESS_BACKEND = "ingress-backend" Error true
         "an Ingress that leads to no Service, or to a port that it lacks"
         "name a Service and port that are rendered";
+    ROUTE_BACKEND = "route-backend" Error true
+        "a route of the Gateway API that leads to no Service, or to a port that it lacks"
+        "name a Service and port that are rendered";
+    ROUTE_PARENT = "route-parent" Error true
+        "a route of the Gateway API that attaches to a listener which the Gateway lacks"
+        "name a listener of the Gateway";
+    TLS_HOST = "tls-host" Error true
+        "a host that is served without a certificate for it, or a certificate that nothing serves"
+        "name the same hosts in the rules, in spec.tls and in the Certificate";
+    WEBHOOK = "webhook" Error true
+        "a webhook whose Service, port or path is not there, that trusts no authority, or lacks what v1 requires"
+        "name a Service, port and path that answer";
+    INJECT_CA_FROM = "inject-ca-from" Error true
+        "an authority that should come from a Certificate which is not rendered"
+        "name the Certificate as NAMESPACE/NAME";
+    ISSUER_REF = "issuer-ref" Error true
+        "an issuer that is not rendered; a warning where none of its kind is, for the cluster may have it"
+        "name an issuer that is rendered";
+    RETIRED_ANNOTATION = "retired-annotation" Error true
+        "an annotation that nothing reads any more"
+        "write what took its place";
     CLAIM_REF = "claim-ref" Error true
         "a volume that waits for a claim which nothing makes"
         "a StatefulSet's claim is called TEMPLATE-SET-0";
+    SECRET_REF = "secret-ref" Warning true
+        "a Secret that nothing here makes, or, as an error, a key that it will not have"
+        "make it in the cluster before what refers to it can work";
+    CONFIG_MAP_REF = "config-map-ref" Error true
+        "a ConfigMap that is not rendered, or a key that it lacks"
+        "name a ConfigMap and key that are rendered";
+    VOLUME_MOUNT = "volume-mount" Error true
+        "a container that mounts a volume which its pod does not have"
+        "name a volume of the pod";
+    PORT_NAME = "port-name" Error true
+        "a port that is named and not declared"
+        "name a port that is declared";
+    POD_SECURITY = "pod-security" Error true
+        "a pod that the namespace's Pod Security level refuses"
+        "correct the pod, or set `enforce` below `[pod_security]`";
+    FLUX_SUBSTITUTION = "flux-substitution" Error true
+        "a text with `${` in an object which Flux may replace it in"
+        "annotate the object kustomize.toolkit.fluxcd.io/substitute: disabled";
     IMAGE_PIN = "image-pin" Error true
         "an image without a digest; a warning where it has a version tag"
         "pin it by digest: warren upstream pin TAG --image-digest sha256:…";

@@ -19,8 +19,9 @@ use super::address::AddressError;
 use super::environment::{self, Environment, EnvironmentError};
 use super::manifest::Object;
 use super::merge::{MergeError, merge};
-use super::upstream::Upstream;
+use super::upstream::{Lock, Upstream};
 use super::yaml::{self, Node, YamlError};
+use crate::digest::Digest;
 use crate::fs::{self, FsError};
 
 pub use fill::registry_defaults;
@@ -38,7 +39,12 @@ pub struct Rendered {
     pub objects: Vec<Object>,
     /// File name and content of everything in `deploy/<environment>/`.
     pub files: BTreeMap<String, String>,
+    /// Every file that was read, relative to the repository, with its SHA-256 in hex.
+    pub inputs: Inputs,
 }
+
+/// Files that were read, with their digests.
+pub type Inputs = BTreeMap<String, String>;
 
 /// Why an environment could not be composed.
 #[derive(Debug, thiserror::Error)]
@@ -118,11 +124,17 @@ pub enum ComposeError {
 /// [`ComposeError`], which names the file and the place.
 pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
-    let mut objects = read_folder(root, "environments/base")?;
+    let mut inputs = Inputs::new();
+    // The environment's file, and those that it extends.
+    for file in environment.origins.files().into_iter().chain([Lock::PATH]) {
+        read_input(root, file, &mut inputs)?;
+    }
+    let mut objects = read_folder(root, "environments/base", &mut inputs)?;
     for component in choice::components(&environment) {
-        add_component(root, component, &mut objects)?;
+        add_component(root, component, &mut objects, &mut inputs)?;
     }
     let dashboard = if environment.monitoring.dashboard {
+        read_input(root, monitoring::DASHBOARD, &mut inputs)?;
         fs::read_to_string(&root.join(monitoring::DASHBOARD))?
     } else {
         String::new()
@@ -136,7 +148,7 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
                 source,
             })?;
     }
-    objects.extend(secrets::sealed(root, &environment)?);
+    objects.extend(secrets::sealed(root, &environment, &mut inputs)?);
     objects.sort_by_key(Object::file_name);
     for pair in objects.windows(2) {
         if let [first, second] = pair
@@ -150,7 +162,7 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
         }
     }
     let files = files(&objects);
-    Ok(Rendered { environment, objects, files })
+    Ok(Rendered { environment, objects, files, inputs })
 }
 
 /// Adds a component's objects, and merges its `*.patch.yaml` onto those there.
@@ -158,9 +170,10 @@ fn add_component(
     root: &Path,
     component: &str,
     objects: &mut Vec<Object>,
+    inputs: &mut Inputs,
 ) -> Result<(), ComposeError> {
     let (patches, added): (Vec<_>, Vec<_>) =
-        read_folder(root, &format!("environments/components/{component}"))?
+        read_folder(root, &format!("environments/components/{component}"), inputs)?
             .into_iter()
             .partition(|object| object.source.ends_with(".patch.yaml"));
     objects.extend(added);
@@ -183,22 +196,26 @@ fn add_component(
 }
 
 /// The objects of every YAML file of a folder.
-fn read_folder(root: &Path, folder: &str) -> Result<Vec<Object>, ComposeError> {
+fn read_folder(
+    root: &Path,
+    folder: &str,
+    inputs: &mut Inputs,
+) -> Result<Vec<Object>, ComposeError> {
     let mut objects = Vec::new();
     for path in fs::list(&root.join(folder))? {
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        objects.extend(read_file(&path, &format!("{folder}/{name}"))?);
+        objects.extend(read_file(root, &format!("{folder}/{name}"), inputs)?);
     }
     Ok(objects)
 }
 
 /// The objects of one YAML file, which messages call `source`.
-fn read_file(path: &Path, source: &str) -> Result<Vec<Object>, ComposeError> {
+fn read_file(root: &Path, source: &str, inputs: &mut Inputs) -> Result<Vec<Object>, ComposeError> {
     let mut objects = Vec::new();
-    for node in yaml::read_bytes(source, &fs::read(path)?)? {
+    for node in yaml::read_bytes(source, &read_input(root, source, inputs)?)? {
         let object = Object { node, source: source.to_owned() };
         let missing =
             |missing| ComposeError::Incomplete { source_file: source.to_owned(), missing };
@@ -214,6 +231,13 @@ fn read_file(path: &Path, source: &str) -> Result<Vec<Object>, ComposeError> {
         objects.push(object);
     }
     Ok(objects)
+}
+
+/// Reads a file of the repository and notes its digest.
+fn read_input(root: &Path, file: &str, inputs: &mut Inputs) -> Result<Vec<u8>, FsError> {
+    let bytes = fs::read(&root.join(file))?;
+    inputs.insert(file.to_owned(), Digest::sha256(&bytes).hex().to_owned());
+    Ok(bytes)
 }
 
 /// One file per object and the list of them.

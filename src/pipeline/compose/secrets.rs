@@ -7,9 +7,9 @@ use super::super::address::AddressError;
 use super::super::environment::{Environment, SecretsProvider};
 use super::super::manifest::Object;
 use super::super::yaml::{Kind, Node};
-use super::ComposeError;
 use super::fill::{put, text};
 use super::read_file;
+use super::{ComposeError, Inputs};
 
 /// An `ExternalSecret`.
 pub(super) fn external(
@@ -61,7 +61,11 @@ fn docker_config(environment: &Environment) -> String {
 ///
 /// # Errors
 /// A file can't be read, or holds something that is not sealed.
-pub(super) fn sealed(root: &Path, environment: &Environment) -> Result<Vec<Object>, ComposeError> {
+pub(super) fn sealed(
+    root: &Path,
+    environment: &Environment,
+    inputs: &mut Inputs,
+) -> Result<Vec<Object>, ComposeError> {
     let secrets = &environment.secrets;
     let sops = match secrets.provider {
         SecretsProvider::SealedSecrets => false,
@@ -71,7 +75,7 @@ pub(super) fn sealed(root: &Path, environment: &Environment) -> Result<Vec<Objec
     let mut all = Vec::new();
     for file in &secrets.files {
         let source = format!("environments/{}", file.as_str());
-        for object in read_file(&root.join(&source), &source)? {
+        for object in read_file(root, &source, inputs)? {
             let wrong = if sops {
                 (!is_encrypted(&object)).then_some(
                     "is no Secret that SOPS encrypted: encrypt its values with `sops encrypt \

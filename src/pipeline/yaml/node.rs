@@ -125,6 +125,15 @@ impl Node {
         }
     }
 
+    /// The bool, if Kubernetes reads one here.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.as_scalar()?.kind() {
+            Kind::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Whether Kubernetes reads null here.
     #[must_use]
     pub fn is_null(&self) -> bool {

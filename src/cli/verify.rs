@@ -1,0 +1,132 @@
+//! `warren verify`: renders again, and compares with what the statement says
+//! and with the files.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::composition;
+use super::context::Context;
+use super::error::{CliError, ErrorKind};
+use crate::delivery::changes::read_folder;
+use crate::delivery::folder;
+use crate::digest::Digest;
+use crate::fs;
+use crate::pipeline::provenance::{self, Statement};
+
+/// Render again, and compare with the statement of provenance and the files
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Leaves with 1 when anything differs, and names it. Writes nothing.\n\
+                        Examples:\n  warren verify sandbox\n  warren verify --all")]
+pub struct Args {
+    /// The environments: names of files in environments/, without .toml.
+    #[arg(required_unless_present = "all")]
+    environments: Vec<String>,
+    /// All environments.
+    #[arg(long, conflicts_with = "environments")]
+    all: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Serialize)]
+struct Report {
+    environment: String,
+    statement: String,
+    inputs: usize,
+    outputs: usize,
+    /// What differs, a sentence each.
+    differences: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an environment can't be composed, and when anything differs.
+pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
+    let root = context.root()?;
+    let names = if args.all { composition::names(&root)? } else { args.environments.clone() };
+    let reports: Vec<Report> =
+        names.iter().map(|name| report(&root, name)).collect::<Result<_, _>>()?;
+    match args.output {
+        Output::Json => context.printer.json(&reports),
+        Output::Text => reports.iter().for_each(|report| say(report, context)),
+    }
+    let bad = reports.iter().filter(|report| !report.differences.is_empty());
+    let bad: Vec<_> = bad.map(|report| report.environment.as_str()).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(ErrorKind::Failed, format!("not what renders: {}", bad.join(", "))).hint(
+        format!("where the change is wanted: warren render {}, and commit it", bad.join(" ")),
+    ))
+}
+
+fn say(report: &Report, context: &Context) {
+    let name = &report.environment;
+    for line in &report.differences {
+        context.printer.out(&format!("{name}: {line}\n"));
+    }
+    if report.differences.is_empty() {
+        context.printer.out(&format!(
+            "{name}: {} outputs of {} inputs are what {} says\n",
+            report.outputs, report.inputs, report.statement
+        ));
+    }
+}
+
+fn report(root: &Path, name: &str) -> Result<Report, CliError> {
+    let composed = composition::composed(root, name)?;
+    let target = format!("deploy/{name}");
+    let now = Statement::of(&composed.rendered, &composed.upstream, Some(&target));
+    let path = provenance::path(name);
+    let mut differences = Vec::new();
+    match statement(root, &path)? {
+        None => differences.push(format!("there is no {path}")),
+        Some(Err(error)) => differences.push(format!("{path} is no statement of ours: {error}")),
+        Some(Ok(then)) => {
+            differences
+                .extend(then.differences(&now).into_iter().map(|line| format!("{path}: {line}")));
+            differences.extend(tampered(root, name, &then)?);
+        }
+    }
+    let drift = folder::differences(&root.join(&target), &composed.rendered.files)?;
+    differences.extend(drift.into_iter().map(|line| format!("{target}/{line}")));
+    Ok(Report {
+        environment: name.to_owned(),
+        statement: path,
+        inputs: now.predicate.inputs.len(),
+        outputs: now.subject.len(),
+        differences,
+    })
+}
+
+type Read = Option<Result<Statement, serde_json::Error>>;
+
+fn statement(root: &Path, path: &str) -> Result<Read, CliError> {
+    match fs::read_to_string(&root.join(path)) {
+        Ok(text) => Ok(Some(Statement::parse(&text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Files that are not what the statement says of them.
+fn tampered(root: &Path, name: &str, statement: &Statement) -> Result<Vec<String>, CliError> {
+    let files = read_folder(&root.join("deploy").join(name))?;
+    let wrong = statement.subject.iter().filter_map(|subject| {
+        let file = subject.name.rsplit('/').next().unwrap_or_default();
+        let text = files.get(file)?;
+        let digest = Digest::sha256(text.as_bytes());
+        (digest.hex() != subject.sha256())
+            .then(|| format!("{} is not what its statement says", subject.name))
+    });
+    Ok(wrong.collect())
+}

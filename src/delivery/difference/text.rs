@@ -1,0 +1,114 @@
+//! Differences for people at a terminal.
+
+use std::fmt::Write as _;
+
+use super::{Difference, FieldChange, Kind, ObjectChange, Risk};
+
+/// Colours, or none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Palette {
+    colour: bool,
+}
+
+/// A value longer than this is cut.
+const WIDTH: usize = 72;
+
+impl Palette {
+    /// With colours, or without.
+    #[must_use]
+    pub fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn kind(self, kind: Kind, text: &str) -> String {
+        self.paint(
+            match kind {
+                Kind::Added => "32",
+                Kind::Changed => "33",
+                Kind::Removed => "31",
+            },
+            text,
+        )
+    }
+
+    fn risk(self, risks: &[Risk]) -> String {
+        let words: Vec<_> = risks.iter().map(|risk| risk.as_str()).collect();
+        let code = match risks.first() {
+            Some(Risk::DataLoss | Risk::Immutable | Risk::WiderRights) => "1;31",
+            Some(Risk::Selector | Risk::Host | Risk::Restart) => "33",
+            _ => return String::new(),
+        };
+        self.paint(code, &format!("  ! {}", words.join(", ")))
+    }
+}
+
+impl Difference {
+    /// A line for each object and field, with what it puts at risk after `!`.
+    #[must_use]
+    pub fn text(&self, palette: Palette) -> String {
+        let mut text = String::new();
+        for object in &self.objects {
+            one(&mut text, object, palette);
+        }
+        for file in &self.files {
+            let _ = writeln!(text, "* {file}");
+        }
+        text
+    }
+}
+
+fn one(text: &mut String, object: &ObjectChange, palette: Palette) {
+    let sign = match object.change {
+        Kind::Added => "+",
+        Kind::Changed => "~",
+        Kind::Removed => "-",
+    };
+    let head = palette.kind(object.change, &format!("{sign} {}", object.object));
+    // The fields of a changed object say the risk of each.
+    let risk = if object.fields.is_empty() { palette.risk(&object.risks) } else { String::new() };
+    let _ = writeln!(text, "{head}{risk}");
+    for change in &object.fields {
+        let _ = writeln!(text, "    {}", field(change, palette));
+    }
+}
+
+fn field(change: &FieldChange, palette: Palette) -> String {
+    let before = change.before.as_ref().map(value).unwrap_or_default();
+    let after = change.after.as_ref().map(value).unwrap_or_default();
+    let what = match change.change {
+        Kind::Added => palette.kind(Kind::Added, &format!("+ {after}")),
+        Kind::Removed => palette.kind(Kind::Removed, &format!("- {before}")),
+        Kind::Changed => format!(
+            "{} -> {}",
+            palette.kind(Kind::Removed, &before),
+            palette.kind(Kind::Added, &after)
+        ),
+    };
+    format!("{}: {what}{}", change.field, palette.risk(&change.risks))
+}
+
+/// A value on one line, and not a long one.
+pub(super) fn value(value: &serde_json::Value) -> String {
+    let text = match value {
+        serde_json::Value::String(text) if is_bare(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= WIDTH {
+        return text;
+    }
+    let short: String = text.chars().take(WIDTH - 1).collect();
+    format!("{short}…")
+}
+
+/// A text that needs no quotes to be seen as a text.
+fn is_bare(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '"')
+        && text.parse::<f64>().is_err()
+        && !matches!(text, "true" | "false" | "null")
+        && !text.starts_with(['{', '['])
+}

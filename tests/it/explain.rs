@@ -1,0 +1,154 @@
+//! `warren explain`: where the values of the shipped environments came from.
+
+use crate::compose::change;
+use crate::deploy::{Repository, outcome};
+
+fn explained(repository: &Repository, arguments: &[&str]) -> serde_json::Value {
+    let arguments = [&["explain"], arguments, &["--output", "json"]].concat();
+    let (code, stdout, stderr) = outcome(&mut repository.warren(&arguments));
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// The one value at a field, and `kind file:line:column key` of its origin.
+fn origin(repository: &Repository, object: &str, field: &str) -> (String, String) {
+    let report = explained(repository, &["sandbox", object, field]);
+    let fields = report[0]["fields"].as_array().unwrap();
+    assert_eq!(fields.len(), 1, "{fields:?}");
+    let origin = &fields[0]["origin"];
+    let text = |key: &str| match &origin[key] {
+        serde_json::Value::Null => "-".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let place = format!("{}:{}:{}", text("file"), text("line"), text("column"));
+    let value = fields[0]["value"].as_str().unwrap().to_owned();
+    (value, format!("{} {place} {}", text("kind"), text("key")))
+}
+
+/// Where a text stands in a file: `line:column` of its first occurrence.
+fn place(repository: &Repository, file: &str, before: &str, text: &str) -> String {
+    let content = repository.text(file);
+    let whole = format!("{before}{text}");
+    let (line, found) =
+        content.lines().enumerate().find(|(_, line)| line.contains(&whole)).unwrap();
+    let column = found.find(&whole).unwrap() + before.chars().count() + 1;
+    format!("{file}:{}:{column}", line + 1)
+}
+
+#[test]
+fn a_value_says_which_line_it_came_from() {
+    let repository = Repository::new();
+    let at = |file: &str, before: &str, text: &str| place(&repository, file, before, text);
+    let toml = "environments/sandbox.toml";
+    let lock = "vendor/trow.lock.toml";
+    let container = "spec.template.spec.containers[name=trow-pod]";
+    for (object, field, value, expected) in [
+        (
+            "ingress/trow-ingress",
+            "spec.rules[0].host".to_owned(),
+            "paasregistry.lapin.io",
+            format!("environment {} domain", at(toml, "domain = ", "\"paas")),
+        ),
+        (
+            "statefulset/trow-set",
+            format!("{container}.args[after=--user]"),
+            "trow-pass",
+            format!("environment {} registry.user", at(toml, "user = ", "\"trow-pass")),
+        ),
+        (
+            "statefulset/trow-set",
+            format!("{container}.image"),
+            "ghcr.io/trow-registry/trow:0.10.0",
+            format!("lock {} image.tag", at(lock, "tag = ", "\"0.10.0")),
+        ),
+        (
+            "StatefulSet/trow-set",
+            format!("{container}.env[name=RUST_LOG].value"),
+            "info",
+            "default -:-:- registry.log_level".to_owned(),
+        ),
+        (
+            "statefulset/trow-set",
+            "spec.serviceName".to_owned(),
+            "trow-svc",
+            format!(
+                "base {} -",
+                at("environments/base/statefulset.yaml", "serviceName: ", "trow-svc")
+            ),
+        ),
+        (
+            "persistentvolume/trow-data-hostpath-pv",
+            "spec.persistentVolumeReclaimPolicy".to_owned(),
+            "Retain",
+            format!(
+                "component {} -",
+                at(
+                    "environments/components/host-path-volume/persistentvolume.yaml",
+                    "persistentVolumeReclaimPolicy: ",
+                    "Retain"
+                )
+            ),
+        ),
+    ] {
+        assert_eq!(origin(&repository, object, &field), (value.to_owned(), expected), "{field}");
+    }
+}
+
+#[test]
+fn the_overlay_of_a_component_is_named_for_what_it_adds() {
+    let repository = Repository::new();
+    let (_, from) = origin(
+        &repository,
+        "statefulset/trow-set",
+        "spec.template.spec.initContainers[name=own-data].securityContext.runAsUser",
+    );
+    let file = "component environments/components/host-path-volume/statefulset.patch.yaml:";
+    assert!(from.starts_with(file), "{from}");
+}
+
+#[test]
+fn a_whole_object_is_explained_field_by_field_and_says_the_same() {
+    let repository = Repository::new();
+    let report = explained(&repository, &["sandbox", "trow-ingress"]);
+    let all = report[0]["fields"].as_array().unwrap();
+    assert!(all.len() > 10);
+    for one in all {
+        let field = one["field"].as_str().unwrap();
+        let alone = explained(&repository, &["sandbox", "ingress/trow-ingress", field]);
+        assert_eq!(alone[0]["fields"][0], *one, "{field}");
+    }
+    let (code, stdout, _) = outcome(&mut repository.warren(&["explain", "sandbox"]));
+    assert_eq!(code, 0);
+    assert!(stdout.contains("\nnamespace/trow (environments/base/namespace.yaml)\n"), "{stdout}");
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let repository = Repository::new();
+    for (arguments, hint) in [
+        (vec!["sandbox", "ingress/trow-ingres"], "did you mean `ingress/trow-ingress`?"),
+        (vec!["sandbox", "trow-ingress", "spec.rules[0].hots"], "did you mean `spec.rules["),
+        (
+            vec!["sandbox", "trow-ingress", "spec.ingresClassName"],
+            "did you mean `spec.ingressClassName`?",
+        ),
+    ] {
+        let arguments = [vec!["explain"], arguments].concat();
+        let (code, stdout, stderr) = outcome(&mut repository.warren(&arguments));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.contains(hint), "{stderr}");
+    }
+    let (code, _, stderr) =
+        outcome(&mut repository.warren(&["explain", "sandbox", "trow-ingress", "spec.rules[9]"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("at `spec.rules` there is [host=paasregistry.lapin.io]"), "{stderr}");
+}
+
+#[test]
+fn a_value_that_moves_to_another_line_is_found_there() {
+    let repository = Repository::new();
+    change(&repository.path(""), "environments/sandbox.toml", "kubernetes =", "\n\nkubernetes =");
+    let (_, from) = origin(&repository, "ingress/trow-ingress", "spec.rules[0].host");
+    assert_eq!(from, "environment environments/sandbox.toml:6:10 domain");
+}
