@@ -3,6 +3,7 @@
 mod check_cli;
 mod check_graph;
 mod choices;
+mod choices_together;
 mod compose;
 mod deploy;
 mod difference;
