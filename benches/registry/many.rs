@@ -9,7 +9,7 @@ use super::load::percentile;
 use super::peer::{Mode, Peer};
 use super::plan::Plan;
 use super::secrets::Secrets;
-use super::table::{Goal, Row};
+use super::table::{Goal, OURS, Row};
 use super::{Result, bulk, limits};
 
 /// From the start of a process to its first answer, and its memory then.
@@ -73,12 +73,48 @@ pub fn lists(plan: &Plan, peers: &[Peer], folder: &Path, secrets: &Secrets) -> R
             pages(&server.endpoint, plan.pages, &tags)?,
             pages(&server.endpoint, plan.pages, &catalog)?,
         ];
+        if peer.name == OURS {
+            rows.extend(reviews(plan, &server.endpoint)?);
+        }
         for (index, took) in took.iter().enumerate() {
             rows[2 * index].add(peer.name, percentile(took, 0.5));
             rows[2 * index + 1].add(peer.name, percentile(took, 0.99));
         }
     }
     Ok(rows)
+}
+
+/// An API server's questions about a pod of three images, one of which is in
+/// the store.
+fn reviews(plan: &Plan, endpoint: &Endpoint) -> Result<[Row; 2]> {
+    let local = format!("localhost/{}:{}", bulk::TAGGED, bulk::tag(0));
+    let review = serde_json::json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {"uid": "u", "operation": "CREATE", "object": {"spec": {
+            "initContainers": [{"image": "quay.io/team/init:1"}],
+            "containers": [{"image": local}, {"image": "quay.io/team/side:1"}],
+        }}},
+    });
+    let review = serde_json::to_vec(&review)?;
+    let mut client = Client::connect(endpoint)?;
+    let mut took = Vec::new();
+    for _ in 0..plan.pages * 10 {
+        let start = Instant::now();
+        let (head, body) = client.call("POST", "/validate-image", "", &review)?;
+        took.push(start.elapsed());
+        let answer: serde_json::Value = serde_json::from_slice(&body)?;
+        if head.status != 200 || answer["response"]["allowed"] != true {
+            return Err(format!("/validate-image: {head:?} {answer}").into());
+        }
+    }
+    took.sort_unstable();
+    let title = "review of a pod of three images";
+    let mut median = Row::new(format!("{title}, p50"), "ms", &[]);
+    let mut slow = Row::new(format!("{title}, p99"), "ms", &[Goal::Under(10.0)]);
+    median.add(OURS, percentile(&took, 0.5));
+    slow.add(OURS, percentile(&took, 0.99));
+    Ok([median, slow])
 }
 
 /// A number below `below` that jumps about.
