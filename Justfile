@@ -17,6 +17,14 @@ deploy environment *arguments:
 render environment:
     {{ warren }} render {{ environment }} --output -
 
+# Show what a render would change, by object and field, with the risks
+diff environment *arguments:
+    {{ warren }} diff {{ environment }} {{ arguments }}
+
+# Say where each value of an environment came from
+explain environment *arguments:
+    {{ warren }} explain {{ environment }} {{ arguments }}
+
 # Check every environment, and that deploy/ is what renders
 check:
     {{ warren }} check

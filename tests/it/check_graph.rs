@@ -320,6 +320,22 @@ fn a_route_of_a_gateway_must_lead_somewhere() {
 }
 
 #[test]
+fn a_listener_must_show_a_certificate_for_its_name() {
+    let gateway = |host: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g, \
+             namespace: trow}}\nspec:\n  gatewayClassName: x\n  listeners: [{{name: https, port: \
+             443, protocol: HTTPS, hostname: {host}, tls: {{certificateRefs: [{{name: c}}]}}}}]\n"
+        )
+    };
+    none(&(gateway("a.b") + CERTIFICATE));
+    only(
+        &(gateway("c.d") + CERTIFICATE),
+        "error tls-host gateway/g spec.listeners[name=https].hostname",
+    );
+}
+
+#[test]
 fn what_looks_like_a_secret_is_found_and_never_printed() {
     let field = |rest: &str| format!("error secret-pattern {C}.{rest}");
     let env = "        env: [{name: DB_PASSWORD, value: blabla}]\n";

@@ -124,6 +124,31 @@ fn a_whole_object_is_explained_field_by_field_and_says_the_same() {
 }
 
 #[test]
+fn the_program_makes_few_values_by_itself() {
+    let repository = Repository::new();
+    let report = explained(&repository, &["sandbox"]);
+    let fields =
+        report.as_array().unwrap().iter().flat_map(|one| one["fields"].as_array().unwrap());
+    let mut made: Vec<_> = fields
+        .filter(|field| field["origin"]["kind"] == "program")
+        .map(|field| field["field"].as_str().unwrap())
+        .collect();
+    made.sort_unstable();
+    let path = "spec.rules[host=paasregistry.lapin.io].http.paths[path=/]";
+    assert_eq!(
+        made,
+        [
+            "metadata.labels[\"pod-security.kubernetes.io/audit\"]".to_owned(),
+            "metadata.labels[\"pod-security.kubernetes.io/warn\"]".to_owned(),
+            format!("{path}.backend.service.name"),
+            format!("{path}.path"),
+            format!("{path}.pathType"),
+            "spec.template.spec.containers[name=trow-pod].args[after=--password]".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn an_unknown_name_is_answered_with_the_nearest() {
     let repository = Repository::new();
     for (arguments, hint) in [

@@ -112,3 +112,37 @@ fn is_bare(text: &str) -> bool {
         && !matches!(text, "true" | "false" | "null")
         && !text.starts_with(['{', '['])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_add_nothing_but_escapes() {
+        let change = FieldChange {
+            field: "spec.x".to_owned(),
+            change: Kind::Changed,
+            before: Some("a b".into()),
+            after: Some(8000.into()),
+            risk: Risk::Host,
+            risks: vec![Risk::Host, Risk::Restart],
+        };
+        let plain = field(&change, Palette::default());
+        assert_eq!(plain, "spec.x: \"a b\" -> 8000  ! host change, restart");
+        let painted = field(&change, Palette::new(true));
+        assert!(painted.contains("\u{1b}[31m\"a b\"\u{1b}[0m"), "{painted:?}");
+        let bare: Vec<_> = painted
+            .split('\u{1b}')
+            .map(|part| {
+                part.split_once('m').filter(|_| part.starts_with('[')).map_or(part, |p| p.1)
+            })
+            .collect();
+        assert_eq!(bare.concat(), plain);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_a_number_in_a_text_is_told_from_a_number() {
+        assert_eq!(value(&"x".repeat(100).into()).chars().count(), WIDTH);
+        assert_eq!((value(&"8".into()), value(&8.into())), ("\"8\"".to_owned(), "8".to_owned()));
+    }
+}

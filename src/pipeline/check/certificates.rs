@@ -32,8 +32,10 @@ pub(super) fn check(object: &Object, graph: &Graph<'_>, findings: &mut Findings<
             issuer(object, &field, kind, name, graph, findings);
         }
     }
-    if object.kind() == "Ingress" {
-        ingress_hosts(object, graph, findings);
+    match object.kind() {
+        "Ingress" => ingress_hosts(object, graph, findings),
+        "Gateway" => listener_hosts(object, graph, findings),
+        _ => {}
     }
 }
 
@@ -107,21 +109,47 @@ fn ingress_hosts(object: &Object, graph: &Graph<'_>, findings: &mut Findings<'_>
                 findings.add(rules::TLS_HOST, object, at, message);
             }
         }
-        let secret = text(entry, "secretName");
-        let certificate = graph.of_kind("Certificate").iter().find(|other| {
-            other.namespace() == object.namespace()
-                && text(&other.node, "spec.secretName") == secret
-        });
-        let Some(certificate) = certificate else { continue };
-        let names: Vec<_> =
-            items(&certificate.node, "spec.dnsNames").iter().filter_map(Node::as_str).collect();
+        let Some(certificate) = certificate(object, text(entry, "secretName"), graph) else {
+            continue;
+        };
         for host in hosts.iter().filter_map(Node::as_str) {
-            if !names.iter().any(|name| covers(name, host)) {
-                let id = certificate.id();
-                let message = format!("wants `{host}` of {id}, which is not for that name");
-                findings.add(rules::TLS_HOST, object, &format!("{at}.hosts"), message);
-            }
+            certified(object, &format!("{at}.hosts"), host, certificate, findings);
         }
+    }
+}
+
+/// Host names of a Gateway's listeners against the Certificates that they show.
+fn listener_hosts(object: &Object, graph: &Graph<'_>, findings: &mut Findings<'_>) {
+    let listeners = items(&object.node, "spec.listeners");
+    for (at, listener) in element_addresses("spec.listeners", listeners).iter().zip(listeners) {
+        let host = text(listener, "hostname");
+        let mut shown = items(listener, "tls.certificateRefs").iter();
+        let known = shown.find_map(|secret| certificate(object, text(secret, "name"), graph));
+        if let Some(certificate) = known.filter(|_| !host.is_empty()) {
+            certified(object, &format!("{at}.hostname"), host, certificate, findings);
+        }
+    }
+}
+
+/// The Certificate of an object's namespace that makes this Secret.
+fn certificate<'a>(object: &Object, secret: &str, graph: &Graph<'a>) -> Option<&'a Object> {
+    let makes = |other: &&&Object| {
+        other.namespace() == object.namespace() && text(&other.node, "spec.secretName") == secret
+    };
+    graph.of_kind("Certificate").iter().find(makes).copied()
+}
+
+fn certified(
+    object: &Object,
+    at: &str,
+    host: &str,
+    certificate: &Object,
+    findings: &mut Findings<'_>,
+) {
+    let mut names = items(&certificate.node, "spec.dnsNames").iter().filter_map(Node::as_str);
+    if !names.any(|name| covers(name, host)) {
+        let message = format!("wants `{host}` of {}, which is not for that name", certificate.id());
+        findings.add(rules::TLS_HOST, object, at, message);
     }
 }
 
