@@ -1,25 +1,7 @@
 //! A Kubernetes object among manifests: what it is, and which file it goes to.
 
+use super::schema::{Schema, Scope};
 use super::yaml::Node;
-
-/// Kinds that live outside namespaces, of those that we know.
-const CLUSTER_KINDS: [&str; 15] = [
-    "APIService",
-    "ClusterIssuer",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "GatewayClass",
-    "IngressClass",
-    "MutatingWebhookConfiguration",
-    "Namespace",
-    "PersistentVolume",
-    "PriorityClass",
-    "StorageClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "ValidatingWebhookConfiguration",
-];
 
 /// One object.
 #[derive(Clone, Debug)]
@@ -55,10 +37,12 @@ impl Object {
         self.metadata("namespace")
     }
 
-    /// Whether objects of its kind live in a namespace.
+    /// Whether objects of its kind live in a namespace. So does a kind that no
+    /// schema has, until somebody says otherwise.
     #[must_use]
     pub fn is_namespaced(&self) -> bool {
-        !CLUSTER_KINDS.contains(&self.kind())
+        let kind = Schema::newest().kind_of_any_version(self.api_version(), self.kind());
+        kind.is_none_or(|kind| kind.scope() == Scope::Namespaced)
     }
 
     /// `statefulset/trow-set`, as kubectl prints it.

@@ -15,5 +15,6 @@ pub mod merge;
 pub mod origins;
 pub mod provenance;
 pub mod schema;
+pub mod strict;
 pub mod upstream;
 pub mod yaml;

@@ -45,6 +45,12 @@ impl Kind {
         self.row.is_served(self.minor)
     }
 
+    /// Whether earlier versions served it and this one no longer does.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        self.row.root.is_none() || self.row.span.last() < self.minor
+    }
+
     /// Its API version, such as `apps/v1`.
     #[must_use]
     pub fn api_version(self) -> &'static str {
@@ -72,7 +78,13 @@ impl Kind {
     /// Where its objects live.
     #[must_use]
     pub fn scope(self) -> Scope {
-        if self.row.namespaced { Scope::Namespaced } else { Scope::Cluster }
+        // Of what is long gone only the name is known, and it still tells.
+        let same = |row: &&Row| row.root.is_some() && row.kind == self.row.kind;
+        let row = match self.row.root {
+            Some(_) => self.row,
+            None => table::rows().iter().find(same).unwrap_or(self.row),
+        };
+        if row.namespaced { Scope::Namespaced } else { Scope::Cluster }
     }
 
     /// Whether it comes from a CRD. The API server knows no strategic merge

@@ -58,6 +58,12 @@ impl Schema {
         format!("1.{}", self.minor)
     }
 
+    /// Whether it is the schema of Kubernetes 1.`minor` or of a later version.
+    #[must_use]
+    pub fn has(self, minor: u8) -> bool {
+        self.minor >= minor
+    }
+
     /// A kind, by `apiVersion` and `kind` as they stand in a manifest. Nothing
     /// where this version does not serve it.
     #[must_use]

@@ -68,6 +68,21 @@ impl Type {
         self.block()?.entry(name, self.minor).map(|entry| Field::new(self.minor, entry))
     }
 
+    /// The first later Kubernetes version, such as `1.31`, that has this field.
+    #[must_use]
+    pub fn field_since(self, name: &str) -> Option<String> {
+        let block = self.block()?;
+        let mut later = self.minor..=table::MINORS.1;
+        later.find(|minor| block.entry(name, *minor).is_some()).map(|minor| format!("1.{minor}"))
+    }
+
+    /// The name that the tables give it, such as `core/v1.PodSpec`; empty for
+    /// what has no fields.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.block().map_or("", |block| block.name)
+    }
+
     /// All fields, in the order of their names.
     pub fn fields(self) -> impl Iterator<Item = Field> {
         let entries = self.block().map_or_else(Default::default, Block::entries);
