@@ -264,3 +264,32 @@ fn the_table_of_the_page_is_that_of_the_program() {
         .collect();
     assert_eq!(rows, expected, "docs/checks.md");
 }
+
+#[test]
+fn objects_are_held_against_the_schema_of_the_environments_version() {
+    let folder = copy(false);
+    let root = folder.path();
+    let file = "environments/base/service.yaml";
+    change(root, file, "ports:", "port: 80\n  externalIPs: [192.0.2.1]\n  ports:");
+    for (version, deprecated) in [("1.35", false), ("1.36", true)] {
+        let path = root.join("environments/sandbox.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| match line.split_once('=') {
+            Some(("kubernetes ", _)) => format!("kubernetes = \"{version}\"\n"),
+            _ => format!("{line}\n"),
+        });
+        fs::write_atomic(&path, lines.collect::<String>().as_bytes(), Access::Everyone).unwrap();
+        let output = warren(root, &["check", "sandbox", "--output", "json"]);
+        left_with(&output, 1);
+        let reports: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let findings = reports[0]["findings"].as_array().unwrap();
+        let of = |code: &str| findings.iter().find(|finding| finding["code"] == code);
+        let unknown = of("unknown-field").unwrap();
+        assert_eq!(unknown["field"], "spec.port");
+        assert_eq!(unknown["object"], "service/trow-svc");
+        assert_eq!(unknown["hint"], "did you mean `ports`?");
+        assert_eq!(unknown["cause"]["file"], file);
+        assert!(unknown["cause"]["line"].as_u64().unwrap() > 1, "{unknown}");
+        assert_eq!(of("deprecated-field").is_some(), deprecated, "{version}");
+    }
+}

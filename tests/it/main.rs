@@ -13,6 +13,7 @@ mod environment_keys;
 mod explain;
 mod git_server;
 mod image;
+mod kubectl;
 mod new;
 mod provenance;
 mod registry_admission;

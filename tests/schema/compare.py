@@ -11,7 +11,7 @@ with the CRD), and they have to agree.
 
 Ours refuses more, and knows why: values that an enum does not have, text that
 is no base64, quantity or time, null in a list, and namespaces. Those alone are
-no disagreement. Each is counted.
+no disagreement, and are counted. Theirs knows the patterns of CRDs, ours not.
 
 Needs what tests/interop/validate.py needs. The exit code is 1 when the two
 disagree.
@@ -49,6 +49,8 @@ def main():
 
     # Read once what it reads for each object.
     kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+    # Faster, and it takes `=` for a text, as one of the CRDs wants it.
+    yaml.safe_load_all = lambda text: yaml.load_all(text, custom.Loader)
     validate.MODULES = {**validate.MODULES, **groups()}
 
     documents = sorted((ROOT / "tests/schema/manifests").glob("*.yaml")) + sorted(ROOT.glob("deploy/*/*.yaml"))
@@ -59,17 +61,24 @@ def main():
     for version in arguments.versions.split(","):
         verdicts = ours(arguments.strict, version, [it for _, it in cases])
         for (change, it), faults in zip(cases, verdicts, strict=True):
-            theirs = validate.check_object(it, version)
-            real = [fault for fault in faults if not only_ours(fault)]
-            stricter += bool(faults) and not real and not theirs
-            if bool(real) != bool(theirs):
-                disagreements.append((version, change, it, real, theirs))
-    for version, change, it, real, theirs in disagreements[: arguments.show]:
-        print(f"{version} {it.get('kind')}: {change}\n  ours:   {real}\n  theirs: {theirs}", file=sys.stderr)
+            theirs = [reason for reason in validate.check_object(it, version) if not only_theirs(reason)]
+            errors = [fault for fault in faults if not fault["warning"]]
+            agreed = [fault for fault in errors if not only_ours(fault)]
+            stricter += bool(errors) and not agreed and not theirs
+            if (theirs and not errors) or (agreed and not theirs):
+                disagreements.append((version, change, it, errors, theirs))
+    for version, change, it, errors, theirs in disagreements[: arguments.show]:
+        print(f"{version} {it.get('kind')}: {change}\n  ours:   {errors}\n  theirs: {theirs}", file=sys.stderr)
     count = len(cases) * len(arguments.versions.split(","))
-    print(f"{count} objects, {len(disagreements)} disagreements, {stricter} refused or warned of by ours alone")
+    print(f"{count} objects, {len(disagreements)} disagreements, {stricter} refused by ours alone")
     print(f"{count - len(disagreements)} passed, {len(disagreements)} failed")
     return 1 if disagreements else 0
+
+
+def only_theirs(reason):
+    # No default is filled in before a `oneOf` is asked, as the API server does.
+    # Patterns are not in our tables.
+    return "is valid under each of" in reason or "does not match" in reason
 
 
 def only_ours(fault):
@@ -116,7 +125,7 @@ def changes(value, last):
         yield "renamed", lambda parent: parent.update({last + "X": parent.pop(last)})
     kinds = {"text": "text", "number": 7, "bool": True, "list": [{"a": "b"}], "mapping": {"a": {"b": "c"}}}
     for kind, other in kinds.items():
-        if type(other) is not type(value):
+        if type(other) is not type(value) or kind == "text":
             yield f"a {kind}", lambda parent, other=other: parent.__setitem__(last, other)
 
 
@@ -126,7 +135,8 @@ def paths(value, path=()):
         # Without them nobody knows what to hold it against.
         if path + (key,) in [("apiVersion",), ("kind",)]:
             continue
-        yield (*path, key)
+        if path + (key,) != ("metadata",):
+            yield (*path, key)
         yield from paths(child, (*path, key))
 
 

@@ -11,13 +11,13 @@ mod findings;
 mod flux;
 mod graph;
 mod images;
-mod namespaces;
 mod pod_security;
 mod pods;
 mod ports;
 mod providers;
 mod routes;
 pub mod rules;
+mod schema;
 mod secrets;
 mod selectors;
 mod services;
@@ -41,7 +41,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
     let graph = Graph::new(&rendered.objects, &rendered.environment);
     for object in &rendered.objects {
         secrets::check(object, &mut findings);
-        namespaces::check(object, &mut findings);
+        schema::check(object, rendered.environment.kubernetes, &mut findings);
         services::check(object, &graph, &mut findings);
         selectors::check(object, &graph, &mut findings);
         images::check(object, &mut findings);

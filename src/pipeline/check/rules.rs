@@ -47,6 +47,36 @@ rules! {
     NAMESPACE = "namespace" Error true
         "a namespace on a kind of the cluster, or none on another"
         "correct metadata.namespace in its file";
+    UNKNOWN_KIND = "unknown-kind" Error true
+        "a kind that neither Kubernetes nor a CRD of the schemas has"
+        "correct apiVersion and kind";
+    REMOVED_API = "removed-api" Error true
+        "a kind that other versions of Kubernetes serve, but not the environment's"
+        "use the version of it that is served";
+    DEPRECATED_API = "deprecated-api" Warning true
+        "a kind in a version that is served and deprecated"
+        "use the version that takes its place";
+    ALPHA_API = "alpha-api" Warning true
+        "a kind that API servers serve only when told to"
+        "use a version that is served by default";
+    UNKNOWN_FIELD = "unknown-field" Error true
+        "a field that the schema does not have: the server would drop it, and Argo CD would see a difference for ever"
+        "correct its name or its place, or remove it";
+    FIELD_TYPE = "field-type" Error true
+        "a value of another type than the schema wants"
+        "write a value of that type";
+    MISSING_FIELD = "missing-field" Error true
+        "a required field that is not there"
+        "add it";
+    FIELD_VALUE = "field-value" Error true
+        "a value that is none of those which the field may have"
+        "write one of these";
+    REPEATED_ELEMENT = "repeated-element" Warning true
+        "two elements of a list which the server takes for one"
+        "remove one of the two";
+    DEPRECATED_FIELD = "deprecated-field" Warning true
+        "a field, annotation or node label that does nothing any more, or soon will not"
+        "write what takes its place";
     SERVICE_NAME = "service-name" Error true
         "a StatefulSet whose `serviceName` names no Service that is rendered"
         "name the Service that is rendered";

@@ -70,7 +70,7 @@ fn is_word_with_a_type(text: &str) -> bool {
 /// dates: a digit early on and nothing that none of those has. Quoting one
 /// too many (an address, a version) harms nobody.
 fn looks_like_a_number_or_date(text: &str) -> bool {
-    let start = text.trim_start_matches(['+', '-', '.']);
+    let start = text.trim_start_matches(['+', '-', '.', '_']);
     let begins = start.starts_with(|c: char| c.is_ascii_digit());
     let only = |c: char| {
         matches!(c, '0'..='9' | 'a'..='f' | 'A'..='F' | 'x' | 'X' | 'o' | 'O' | '_' | '.' | ':'

@@ -357,7 +357,7 @@ fn tagged_scalar(
         ("null", Kind::Null)
         | ("bool", Kind::Bool(_))
         | ("int", Kind::Integer(_))
-        | ("float", Kind::Float(_)) => true,
+        | ("float", Kind::Integer(_) | Kind::Float(_)) => true,
         ("null" | "bool" | "int" | "float", _) => false,
         _ => return Err(YamlFault::Tag { tag: tag_text(tag) }),
     };

@@ -138,9 +138,7 @@ fn resolve(text: &str) -> Kind {
         _ => {}
     }
     match text.as_bytes().first() {
-        // Underscores are no part of a number that starts with its point.
-        Some(b'.') => float(text).map_or(Kind::String, Kind::Float),
-        Some(b'0'..=b'9' | b'+' | b'-') => {
+        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => {
             let digits = text.replace('_', "");
             if let Some(number) = integer(&digits) {
                 return Kind::Integer(number);
