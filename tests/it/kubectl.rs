@@ -8,9 +8,10 @@ use warren::fs;
 use warren::pipeline::yaml::{Kind, Node, Value, read, read_bytes, write, write_all};
 
 /// Where ours refuses what kubectl takes, on purpose: a key that stands twice
-/// has lost a value, and what a tag of one's own means nobody knows.
+/// has lost a value, what a tag of one's own means nobody knows, and a tab is
+/// refused by enough other readers.
 const STRICTER: [&str; 3] = ["{a: 1, a: 2}", "!!binary eA==", "!mine x"];
-const STRICTER_DOCUMENTS: [&str; 2] = ["duplicate", "tab-after-colon"];
+const STRICTER_DOCUMENTS: [&str; 3] = ["duplicate", "tab-after-colon", "tab-value"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")

@@ -286,6 +286,27 @@ fn a_text_beyond_its_size_is_refused() {
 }
 
 #[test]
+fn a_megabyte_in_one_scalar_is_read_in_every_style() {
+    let long = "abc def ".repeat(1 << 17);
+    let long = long.trim_end();
+    let folded = long.replace(' ', "\n  ");
+    for text in [
+        format!("a: {long}\n"),
+        format!("a: '{long}'\n"),
+        format!("a: \"{long}\"\n"),
+        format!("a: |-\n  {long}\n"),
+        format!("a: >-\n  {folded}\n"),
+        format!("a: {folded}\n"),
+    ] {
+        let node = one(&text);
+        assert_eq!(node.get("a").and_then(Node::as_str), Some(long), "{}", &text[..20]);
+        assert_eq!(one(&write(&node)), node);
+    }
+    // A key is cut off long before.
+    assert!(matches!(fault(&format!("{long}: a\n")), YamlFault::Syntax { .. }));
+}
+
+#[test]
 fn encodings_and_line_ends() {
     assert_eq!(one("\u{feff}a: 1\n"), one("a: 1\n"));
     let windows = one("a: |\r\n  x\r\n  y\r\nb: 'c\r\n\r\n  d'\r\n");
@@ -311,6 +332,7 @@ fn a_tab_as_indentation_is_refused_in_its_place() {
     let error = read("t", "a:\n\tb: 1\n").unwrap_err();
     assert!(matches!(error.fault, YamlFault::Syntax { .. }));
     assert_eq!(error.at.line, 2, "{error}");
+    assert!(error.to_string().contains("there is a tab in this line: write spaces"), "{error}");
     // Nor can it stand between a key and its value.
     assert!(matches!(fault("a:\tb\n"), YamlFault::Syntax { .. }));
 }

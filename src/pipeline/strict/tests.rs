@@ -269,3 +269,17 @@ fn quantities_and_times_have_their_forms() {
         assert!(!value::is_time(text), "{text}");
     }
 }
+
+#[test]
+fn what_sops_encrypted_is_passed() {
+    let secret = |mac: &str| {
+        faults(
+            "1.33",
+            &format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: ns}}\ndata: {{a: 'ENC[AES256_GCM,data:x]'}}\nsops: {{{mac}: x}}\n"
+            ),
+        )
+    };
+    assert_eq!(secret("mac"), [""; 0]);
+    assert_eq!(secret("other").len(), 2);
+}

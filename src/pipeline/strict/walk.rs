@@ -8,14 +8,20 @@ use super::path::Path;
 use super::{Fault, Rule, deprecated, value};
 
 pub(super) fn walk(schema: Schema, kind: Kind, of: Type, object: &Node) -> Vec<Fault<'_>> {
-    let mut walker = Walker { schema, kind, path: Path::default(), faults: Vec::new() };
+    let encrypted = object.get(SOPS).is_some_and(|sops| sops.get("mac").is_some());
+    let mut walker = Walker { schema, kind, encrypted, path: Path::default(), faults: Vec::new() };
     walker.value(object, of, None);
     walker.faults
 }
 
+/// What SOPS adds to an object. Who decrypts it takes it away again.
+const SOPS: &str = "sops";
+
 struct Walker<'a> {
     schema: Schema,
     kind: Kind,
+    /// Whether SOPS put a text into the place of some values.
+    encrypted: bool,
     path: Path<'a>,
     faults: Vec<Fault<'a>>,
 }
@@ -24,6 +30,9 @@ impl<'a> Walker<'a> {
     /// Recurses as deep as the types, which only a CRD's own schema nests into
     /// itself, and no deeper than the object, which its reader bounds.
     fn value(&mut self, node: &'a Node, of: Type, field: Option<Field>) {
+        if self.encrypted && node.as_str().is_some_and(|text| text.starts_with("ENC[")) {
+            return;
+        }
         if let Some(scalar) = of.scalar() {
             match value::problem(node, scalar) {
                 Some((message, hint)) => self.fault(Rule::FieldType, node, message, hint),
@@ -57,8 +66,8 @@ impl<'a> Walker<'a> {
         for (key, value) in mapping.iter() {
             let name = key.name();
             let Some(field) = of.field(&name) else {
-                let of_every_object = self.path.is_empty() && is_of_every_object(&name);
-                if !of.is_open() && !of_every_object {
+                let known = is_of_every_object(&name) || (self.encrypted && name == SOPS);
+                if !of.is_open() && !(known && self.path.is_empty()) {
                     self.unknown(value, &name, of);
                 }
                 continue;

@@ -77,7 +77,7 @@ pub fn read_with(file: &str, text: &str, limits: Limits) -> Result<Vec<Node>, Ya
     let mut parser = Parser::new_from_str(scanned);
     let mut builder = Builder::new(file, limits);
     loop {
-        let (event, marker) = parser.next_token().map_err(|error| fail(syntax(&error)))?;
+        let (event, marker) = parser.next_token().map_err(|error| fail(syntax(&error, scanned)))?;
         if event == Event::StreamEnd {
             return Ok(builder.documents);
         }
@@ -105,8 +105,13 @@ fn position(marker: &Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
 }
 
-fn syntax(error: &ScanError) -> Fault {
-    (position(error.marker()), YamlFault::Syntax { message: error.info().to_owned() })
+fn syntax(error: &ScanError, text: &str) -> Fault {
+    let at = position(error.marker());
+    let line = at.line.checked_sub(1).and_then(|index| text.lines().nth(index));
+    // What the scanner says of a tab names everything but the tab.
+    let tab = line.is_some_and(|line| line.contains('\t'));
+    let hint = if tab { "; there is a tab in this line: write spaces" } else { "" };
+    (at, YamlFault::Syntax { message: format!("{}{hint}", error.info()) })
 }
 
 /// A list or mapping whose end has not come yet.
