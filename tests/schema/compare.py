@@ -97,10 +97,10 @@ def ours(program, version, objects):
 
 @functools.cache
 def groups():
-    """The module and the folder of each API group with a CRD."""
+    """The module of each API group with a CRD, and where in it that is."""
     found = {}
     for module, where in custom.MODULES:
-        for file in (custom.modules.download(module) / where).glob("*.yaml"):
+        for file in custom.modules.download(module).glob(where):
             for crd in yaml.load_all(file.read_text(), custom.Loader):
                 if crd and crd.get("kind") == "CustomResourceDefinition":
                     found[crd["spec"]["group"]] = (module, where)

@@ -67,7 +67,8 @@ impl<'a> Walker<'a> {
             let name = key.name();
             let Some(field) = of.field(&name) else {
                 let known = is_of_every_object(&name) || (self.encrypted && name == SOPS);
-                if !of.is_open() && !(known && self.path.is_empty()) {
+                let known = of.is_open() || (known && self.path.is_empty());
+                if !known {
                     self.unknown(value, &name, of);
                 }
                 continue;
