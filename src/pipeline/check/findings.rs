@@ -74,6 +74,13 @@ impl<'a> Findings<'a> {
         Cause::of(&self.environment.origins.mark(key, Node::string("")))
     }
 
+    /// Whether something was found at exactly this field of an object.
+    #[must_use]
+    pub fn has(&self, object: &Object, field: &str) -> bool {
+        let mut here = self.list.iter().filter(|finding| finding.field == field);
+        here.any(|finding| finding.object == object.id())
+    }
+
     /// What was found, to be changed.
     pub fn list_mut(&mut self) -> &mut [Finding] {
         &mut self.list

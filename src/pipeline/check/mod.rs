@@ -41,7 +41,6 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
     let graph = Graph::new(&rendered.objects, &rendered.environment);
     for object in &rendered.objects {
         secrets::check(object, &mut findings);
-        schema::check(object, rendered.environment.kubernetes, &mut findings);
         services::check(object, &graph, &mut findings);
         selectors::check(object, &graph, &mut findings);
         images::check(object, &mut findings);
@@ -53,6 +52,8 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
         ports::check(object, &mut findings);
         pod_security::check(object, &graph, &mut findings);
         flux::check(object, &mut findings);
+        // Last, since the others may say the same of a field, and better.
+        schema::check(object, rendered.environment.kubernetes, &mut findings);
     }
     advice::check(&rendered.environment, &mut findings);
     engine::check(&rendered.environment, upstream, faults, &mut findings);

@@ -12,6 +12,9 @@ pub(super) fn check(object: &Object, version: KubernetesVersion, findings: &mut 
     // Every version that an environment may name has a schema.
     let schema = Schema::of(&version.to_string()).unwrap_or_else(|_| Schema::newest());
     for fault in strict::check(schema, &object.node) {
+        if findings.has(object, &fault.field) {
+            continue;
+        }
         let finding = findings.add(rule(fault.rule), object, &fault.field, fault.message);
         finding.hint = fault.hint;
         if let Some(cause) = Cause::of(fault.node) {
