@@ -266,4 +266,10 @@ fn what_is_worth_knowing_is_said() {
     assert_eq!(found.hint, command);
     let traefik = ("ingress", "controller = \"traefik\"\nsend_timeout = 900");
     assert!(advice(&accepted(&[class, traefik])).remove(0).hint.ends_with("readTimeout=900s"));
+    let haproxy = ("ingress", "controller = \"haproxy\"");
+    assert_eq!(codes(&[class, haproxy]), [("haproxy-timeout", "ingress.send_timeout")]);
+    let own = ("tls", "kind = \"self-signed\"");
+    assert_eq!(codes(&[class, own]), [("self-signed", "tls.kind")]);
+    let sops = ("secrets", "provider = \"sops\"\nfiles = [\"a.yaml\"]");
+    assert_eq!(codes(&[class, sops]), [("sops", "secrets.provider")]);
 }
