@@ -57,6 +57,50 @@ pub fn read_to_string(path: &Path) -> Result<String, FsError> {
     fs::read_to_string(path).at("read", path)
 }
 
+/// Reads a file below `root`, of at most `bound` bytes. `path` is relative to
+/// `root`, and links that lead out of it are not followed.
+///
+/// # Errors
+/// Whatever the system answers, or that the file is too large, is no file, or
+/// lies outside, with the path.
+pub fn read_within(root: &Path, path: &Path, bound: u64) -> Result<Vec<u8>, FsError> {
+    use io::Read as _;
+    let place = root.join(path);
+    let refused = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let read = || {
+        let (inside, real) = (fs::canonicalize(root)?, fs::canonicalize(&place)?);
+        if !real.starts_with(&inside) {
+            return Err(refused(format!("it is a link out of {}", root.display())));
+        }
+        // A device or a pipe would have no end, or no beginning.
+        if !fs::metadata(&real)?.is_file() {
+            return Err(refused("it is no file".to_owned()));
+        }
+        let mut bytes = Vec::new();
+        fs::File::open(&real)?.take(bound.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > bound {
+            return Err(refused(format!("it is larger than {bound} bytes")));
+        }
+        Ok(bytes)
+    };
+    read().at("read", &place)
+}
+
+/// Like [`read_within`], a UTF-8 file.
+///
+/// # Errors
+/// As [`read_within`], or the line of the first byte that is no UTF-8.
+pub fn read_text_within(root: &Path, path: &Path, bound: u64) -> Result<String, FsError> {
+    let bytes = read_within(root, path, bound)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.split(|byte| *byte == b'\n').count();
+        let reason = format!("line {line} is not UTF-8: save the file as UTF-8");
+        let source = io::Error::new(io::ErrorKind::InvalidData, reason);
+        FsError { step: "read", path: root.join(path), source }
+    })
+}
+
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

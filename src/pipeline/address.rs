@@ -1,11 +1,13 @@
 //! Addresses of fields: `spec.containers[name=trow-pod].args[after=--user]`.
-//! List elements are found by what they are, never by where they stand.
-//! A key with dots is written `annotations["cert-manager.io/issuer"]`.
+//! List elements are found by what they are; `[2]` goes by place, and `[-]` is
+//! the place behind the last. A key with dots is written
+//! `annotations["cert-manager.io/issuer"]`, a value with brackets `[name="a[b]"]`.
 
+use super::patch::Pointer;
 use super::yaml::{Node, Value};
 
 /// Why a field was not found.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AddressError {
     /// The address itself is malformed.
     #[error("`{address}` is not an address: {reason}")]
@@ -25,6 +27,14 @@ pub enum AddressError {
         /// What is there instead.
         found: String,
     },
+    /// A step leads to more than one element.
+    #[error("`{address}` is not clear: several elements are `{step}`")]
+    Several {
+        /// The whole address.
+        address: String,
+        /// The step.
+        step: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +45,106 @@ enum Step {
     Where(String, String),
     /// The element of a list of texts that follows this text.
     After(String),
+    /// The element at this place of a list.
+    At(usize),
+    /// The place behind the last element.
+    End,
+}
+
+/// An address that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    text: String,
+    steps: Vec<Step>,
+}
+
+/// What an address means in one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The place.
+    pub pointer: Pointer,
+    /// How many tokens of the pointer lead up to and including each element
+    /// that is named by its place alone.
+    pub by_place: Vec<usize>,
+}
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`AddressError::Form`].
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Ok(Self { text: text.to_owned(), steps: parse(text)? })
+    }
+
+    /// The place that is meant in this document. The last step may be a key
+    /// that is not there yet, or the place behind the last element.
+    ///
+    /// # Errors
+    /// [`AddressError::NotFound`], also where several elements are meant.
+    pub fn resolve(&self, node: &Node) -> Result<Resolved, AddressError> {
+        let mut node = Some(node);
+        let (mut tokens, mut by_place) = (Vec::new(), Vec::new());
+        let last = self.steps.len().saturating_sub(1);
+        for (number, step) in self.steps.iter().enumerate() {
+            let Some(here) = node else { break };
+            let nowhere = || lost(here, &self.text, step);
+            let token = match (step, &here.value) {
+                (Step::Key(key), Value::Mapping(mapping)) => {
+                    if number < last && mapping.get(key).is_none() {
+                        return Err(nowhere());
+                    }
+                    key.clone()
+                }
+                (Step::End, Value::Sequence(_)) if number == last => "-".to_owned(),
+                (Step::Where(..) | Step::After(_), Value::Sequence(items)) => {
+                    if several(items, step) {
+                        return Err(AddressError::Several {
+                            address: self.text.clone(),
+                            step: step.to_string(),
+                        });
+                    }
+                    index(here, step).ok_or_else(nowhere)?.to_string()
+                }
+                (Step::At(place), Value::Sequence(items)) if *place < items.len() => {
+                    by_place.push(tokens.len() + 1);
+                    place.to_string()
+                }
+                _ => return Err(nowhere()),
+            };
+            node = index(here, step).and_then(|index| child(here, index));
+            tokens.push(token);
+        }
+        Ok(Resolved { pointer: Pointer::of(tokens), by_place })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Where(field, value) => write!(f, "[{field}={value}]"),
+            Self::After(text) => write!(f, "[after={text}]"),
+            Self::At(place) => write!(f, "[{place}]"),
+            Self::End => f.write_str("[-]"),
+        }
+    }
+}
+
+/// Whether a step means more than one element.
+fn several(items: &[Node], step: &Step) -> bool {
+    let meant = |item: &&Node| match step {
+        Step::Where(field, value) => scalar(item, field).is_some_and(|text| text == value),
+        Step::After(text) => item.as_str() == Some(text),
+        Step::Key(_) | Step::At(_) | Step::End => false,
+    };
+    items.iter().filter(meant).nth(1).is_some()
 }
 
 /// The field at an address.
@@ -104,6 +214,7 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
             let at = items.iter().position(|item| item.as_str() == Some(text))?;
             (at + 1 < items.len()).then_some(at + 1)
         }
+        (Step::At(place), Value::Sequence(items)) => (*place < items.len()).then_some(*place),
         _ => None,
     }
 }
@@ -151,12 +262,7 @@ fn lost(node: &Node, address: &str, step: &Step) -> AddressError {
         }
         _ => node.describe().to_owned(),
     };
-    let step = match step {
-        Step::Key(key) => key.clone(),
-        Step::Where(field, value) => format!("[{field}={value}]"),
-        Step::After(text) => format!("[after={text}]"),
-    };
-    AddressError::NotFound { address: address.to_owned(), step, found }
+    AddressError::NotFound { address: address.to_owned(), step: step.to_string(), found }
 }
 
 fn parse(address: &str) -> Result<Vec<Step>, AddressError> {
@@ -169,13 +275,8 @@ fn parse(address: &str) -> Result<Vec<Step>, AddressError> {
             steps.push(Step::Key(key.to_owned()));
             rest = left;
         } else if let Some(after) = rest.strip_prefix('[') {
-            let (inside, left) = after.split_once(']').ok_or(malformed("a `[` has no `]`"))?;
-            let (field, value) =
-                inside.split_once('=').ok_or(malformed("in brackets stands field=value"))?;
-            steps.push(match field {
-                "after" => Step::After(value.to_owned()),
-                _ => Step::Where(field.to_owned(), value.to_owned()),
-            });
+            let (step, left) = bracket(after).map_err(malformed)?;
+            steps.push(step);
             rest = left;
         } else {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -194,4 +295,34 @@ fn parse(address: &str) -> Result<Vec<Step>, AddressError> {
         }
     }
     Ok(steps)
+}
+
+/// What stands in brackets after the first, and what comes after the last.
+fn bracket(text: &str) -> Result<(Step, &str), &'static str> {
+    // A quoted value may hold brackets itself.
+    if let Some((field, quoted)) = text.split_once("=\"")
+        && !field.contains(']')
+    {
+        let (value, left) = quoted.split_once("\"]").ok_or("a `=\"` has no `\"]`")?;
+        return Ok((named(field, value)?, left));
+    }
+    let (inside, left) = text.split_once(']').ok_or("a `[` has no `]`")?;
+    let step = match inside.split_once('=') {
+        Some((field, value)) => named(field, value)?,
+        None if inside == "-" => Step::End,
+        None => {
+            let digits = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit());
+            let place = inside.parse().ok().filter(|_| digits);
+            Step::At(place.ok_or("in brackets stands field=value, an index or `-`")?)
+        }
+    };
+    Ok((step, left))
+}
+
+fn named(field: &str, value: &str) -> Result<Step, &'static str> {
+    match field {
+        "" => Err("in brackets stands field=value"),
+        "after" => Ok(Step::After(value.to_owned())),
+        _ => Ok(Step::Where(field.to_owned(), value.to_owned())),
+    }
 }

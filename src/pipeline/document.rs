@@ -18,6 +18,10 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Document
     })
 }
 
+/// Of a line without end, this many characters before the place and as many
+/// after it are shown.
+const WIDTH: usize = 100;
+
 /// What is wrong with a TOML file. Its `Display` holds several lines: the place
 /// and the reason, the line of the file with a caret below, and a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,9 @@ pub struct DocumentError {
     /// The way out, where one is known.
     pub hint: Option<String>,
     /// The line as it stands in the file.
-    excerpt: String,
+    excerpt: Box<str>,
+    /// How many of the line's characters stand before the shown ones.
+    skipped: usize,
     /// How many characters the carets underline; at least one.
     width: usize,
 }
@@ -60,26 +66,30 @@ impl DocumentError {
         let line_end = line_start + excerpt.len();
         let end = boundary(text, span.end).clamp(start, line_end.max(start));
         let count = |range: Range<usize>| text.get(range).map_or(0, |part| part.chars().count());
+        let column = count(line_start..start) + 1;
+        let skipped = column.saturating_sub(WIDTH);
+        let shown = excerpt.chars().skip(skipped).take(2 * WIDTH);
         Self {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
-            column: count(line_start..start) + 1,
+            column,
             reason: reason.trim_end().replace('\n', "; "),
             hint,
-            excerpt: excerpt.replace('\t', " "),
-            width: count(start..end).max(1),
+            excerpt: shown.map(|c| if c == '\t' { ' ' } else { c }).collect(),
+            skipped,
+            width: count(start..end).clamp(1, WIDTH),
         }
     }
 }
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, reason, excerpt, .. } = self;
+        let Self { line, column, reason, excerpt, skipped, .. } = self;
         let gutter = " ".repeat(line.to_string().len());
         writeln!(f, "{}:{line}:{column}: {reason}", self.path.display())?;
         writeln!(f, "{gutter} |")?;
         writeln!(f, "{line} | {excerpt}")?;
-        write!(f, "{gutter} | {}{}", " ".repeat(column - 1), "^".repeat(self.width))?;
+        write!(f, "{gutter} | {}{}", " ".repeat(column - 1 - skipped), "^".repeat(self.width))?;
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
@@ -94,7 +104,7 @@ fn boundary(text: &str, at: usize) -> usize {
 
 /// Reads the words out of serde's message: the first in backquotes is what was
 /// found, those after "expected" are what could have stood there.
-fn hint(message: &str) -> Option<String> {
+pub(super) fn hint(message: &str) -> Option<String> {
     let (found, expected) = message.split_once(", expected ")?;
     if ["floating point", "integer", "boolean"].iter().any(|kind| found.contains(kind))
         && expected.trim_end() == "a string"

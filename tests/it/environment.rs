@@ -122,7 +122,7 @@ fn an_unknown_key_suggests_the_nearest() {
     hint: did you mean `engine`?
     "#);
     insta::assert_snapshot!(refused("[cluster]", "[clutser]"), @r#"
-    environments/test.toml:4:2: unknown field `clutser`, expected one of `kubernetes`, `domain`, `aliases`, `namespace`, `labels`, `annotations`, `cluster`, `registry`, `storage`, `tls`, `exposure`, `ingress`, `gateway`, `service`, `address`, `scheduling`, `admission`, `network_policy`, `disruption_budget`, `monitoring`, `secrets`, `pod_security`, `waive`
+    environments/test.toml:4:2: unknown field `clutser`, expected one of `extends`, `patch`, `kubernetes`, `domain`, `aliases`, `namespace`, `labels`, `annotations`, `cluster`, `registry`, `storage`, `tls`, `exposure`, `ingress`, `gateway`, `service`, `address`, `scheduling`, `admission`, `network_policy`, `disruption_budget`, `monitoring`, `secrets`, `pod_security`, `waive`
       |
     4 | [clutser]
       |  ^^^^^^^

@@ -8,6 +8,7 @@ mod extras;
 mod fill;
 mod monitoring;
 mod network;
+mod patches;
 mod pod;
 mod secrets;
 mod tls;
@@ -16,11 +17,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::address::AddressError;
+use super::document::DocumentError;
 use super::environment::{self, Environment, EnvironmentError};
 use super::manifest::Object;
-use super::merge::{MergeError, merge};
+use super::patch::{self, MergeError};
+use super::schema::Schema;
 use super::upstream::{Lock, Upstream};
-use super::yaml::{self, Node, YamlError};
+use super::yaml::{self, Node, Position, YamlError};
 use crate::digest::Digest;
 use crate::fs::{self, FsError};
 
@@ -29,6 +32,9 @@ pub use secrets::is_encrypted;
 
 /// The file that lists the others for `kubectl apply -k`, Argo CD and Flux.
 pub const KUSTOMIZATION: &str = "kustomization.yaml";
+
+/// How large a file of manifests may be.
+const MANIFEST: u64 = 64 << 20;
 
 /// One environment, composed.
 #[derive(Debug)]
@@ -69,10 +75,12 @@ pub enum ComposeError {
         source: AddressError,
     },
     /// A component's overlay does not fit the object that it changes.
-    #[error("{source_file}: {source}")]
+    #[error("{source_file}:{}:{}: {source}", at.line, at.column)]
     Merge {
         /// The overlay's file.
         source_file: String,
+        /// Where in it.
+        at: Position,
         /// What does not fit.
         source: MergeError,
     },
@@ -106,6 +114,9 @@ pub enum ComposeError {
         /// What is wrong, and the way out.
         reason: &'static str,
     },
+    /// A `[[patch]]` of the environment does not fit.
+    #[error(transparent)]
+    Patch(Box<DocumentError>),
     /// A component changes an object that is not there.
     #[error("{source_file} changes {id}, which is not among the objects: {known}")]
     NoTarget {
@@ -124,6 +135,9 @@ pub enum ComposeError {
 /// [`ComposeError`], which names the file and the place.
 pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
+    let version = environment.kubernetes.to_string();
+    // Every version that an environment can name has a schema; a test sees to it.
+    let schema = Schema::of(&version).unwrap_or_else(|_| Schema::newest());
     let mut inputs = Inputs::new();
     // The environment's file, and those that it extends.
     for file in environment.origins.files().into_iter().chain([Lock::PATH]) {
@@ -131,7 +145,7 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
     }
     let mut objects = read_folder(root, "environments/base", &mut inputs)?;
     for component in choice::components(&environment) {
-        add_component(root, component, &mut objects, &mut inputs)?;
+        add_component(root, component, schema, &mut objects, &mut inputs)?;
     }
     let dashboard = if environment.monitoring.dashboard {
         read_input(root, monitoring::DASHBOARD, &mut inputs)?;
@@ -149,6 +163,8 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
             })?;
     }
     objects.extend(secrets::sealed(root, &environment, &mut inputs)?);
+    patches::apply(&mut objects, &environment, schema)
+        .map_err(|error| ComposeError::Patch(Box::new(error)))?;
     objects.sort_by_key(Object::file_name);
     for pair in objects.windows(2) {
         if let [first, second] = pair
@@ -169,6 +185,7 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
 fn add_component(
     root: &Path,
     component: &str,
+    schema: Schema,
     objects: &mut Vec<Object>,
     inputs: &mut Inputs,
 ) -> Result<(), ComposeError> {
@@ -188,8 +205,9 @@ fn add_component(
             return Err(ComposeError::NoTarget { source_file, id, known: known() });
         };
         if let Some(target) = objects.get_mut(at) {
-            merge(&mut target.node, patch.node)
-                .map_err(|source| ComposeError::Merge { source_file: patch.source, source })?;
+            target.node = patch::merged(target, &patch.node, schema).map_err(|(at, source)| {
+                ComposeError::Merge { source_file: patch.source, at, source }
+            })?;
         }
     }
     Ok(())
@@ -235,7 +253,7 @@ fn read_file(root: &Path, source: &str, inputs: &mut Inputs) -> Result<Vec<Objec
 
 /// Reads a file of the repository and notes its digest.
 fn read_input(root: &Path, file: &str, inputs: &mut Inputs) -> Result<Vec<u8>, FsError> {
-    let bytes = fs::read(&root.join(file))?;
+    let bytes = fs::read_within(root, Path::new(file), MANIFEST)?;
     inputs.insert(file.to_owned(), Digest::sha256(&bytes).hex().to_owned());
     Ok(bytes)
 }

@@ -12,9 +12,11 @@ use super::disruption::DisruptionBudget;
 use super::exposure::{Exposure, Gateway, Ingress, Service};
 use super::monitoring::Monitoring;
 use super::network::NetworkPolicy;
+use super::patches::{Keys, Patch};
 use super::registry::Registry;
 use super::scheduling::Scheduling;
 use super::secrets::Secrets;
+use super::sources::Sources;
 use super::storage::Storage;
 use super::text::{AnnotationValue, ContextName, Domain, LabelKey, LabelValue, ObjectName};
 use super::tls::Tls;
@@ -31,6 +33,18 @@ pub struct Environment {
     /// Where each key stands.
     #[serde(skip)]
     pub origins: Origins,
+    /// The files that it was read from.
+    #[serde(skip)]
+    pub sources: Sources,
+    /// What it changes beyond its keys, those that it inherits first.
+    #[serde(skip)]
+    pub patches: Vec<Patch>,
+    /// The environment to start from: a file of this folder, without `.toml`.
+    #[serde(default)]
+    pub extends: Option<ObjectName>,
+    /// What changes beyond the keys.
+    #[serde(default)]
+    pub(super) patch: Vec<Keys>,
     /// The cluster's version, from "1.25" to "1.37", in quotes; the manifests are
     /// checked against its schemas.
     pub kubernetes: KubernetesVersion,

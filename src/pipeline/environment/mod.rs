@@ -6,20 +6,27 @@ pub mod advice;
 mod combination;
 mod disruption;
 mod exposure;
+mod extends;
 mod keys;
 mod monitoring;
 mod network;
+mod patches;
 mod registry;
 mod scheduling;
 #[cfg(warren_schema)]
 pub mod schema;
 mod secrets;
+mod sources;
 mod storage;
 mod text;
 mod tls;
 mod waive;
 
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeArray, DeValue};
 
 pub use address::{Address, AddressProvider};
 pub use admission::{Admission, AdmissionKind, FailurePolicy, Verdict};
@@ -28,20 +35,20 @@ pub use exposure::{Controller, Exposure, ExposureKind, Gateway, Ingress, Service
 pub use keys::{Cluster, Environment, KubernetesVersion, PodSecurity, PodSecurityLevel};
 pub use monitoring::Monitoring;
 pub use network::{Egress, NetworkPolicy};
+pub use patches::{Change, Patch};
 pub use registry::{Amounts, Engine, LogLevel, Registry, Resources};
 pub use scheduling::{AntiAffinity, NodeRule, Scheduling, Spread, Toleration};
 pub use secrets::{Secrets, SecretsProvider};
+pub use sources::{Place, Sources};
 pub use storage::{AccessMode, Owner, Storage, Volume};
 pub use text::{
     AbsolutePath, AnnotationValue, BodySize, ContextName, Domain, DottedName, ImagePrefix,
     ImageReference, LabelKey, LabelValue, Network, ObjectName, PageOrigin, Quantity, UserName,
 };
 pub use tls::{Tls, TlsKind};
-
 pub use waive::{Reason, Waive};
 
-use super::document::{self, DocumentError};
-use super::origins::Origins;
+use super::document::{DocumentError, hint};
 use crate::fs;
 
 /// Why there are no settings.
@@ -71,12 +78,18 @@ pub enum EnvironmentError {
     Document(Box<DocumentError>),
 }
 
+impl From<DocumentError> for EnvironmentError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(Box::new(error))
+    }
+}
+
 /// The names of all environments of the repository at `root`, sorted.
 ///
 /// # Errors
 /// The folder cannot be listed, or holds a `.toml` file whose name is no label.
 pub fn names(root: &Path) -> Result<Vec<String>, EnvironmentError> {
-    fs::list(&folder(root))?
+    fs::list(&root.join(FOLDER))?
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .map(|path| {
@@ -103,39 +116,54 @@ pub fn read(root: &Path, name: &str) -> Result<Environment, EnvironmentError> {
     if ObjectName::try_from(name).is_err() {
         return Err(unknown());
     }
-    let path = folder(root).join(format!("{name}.toml"));
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown()),
-        text => text?,
+    let sources = match extends::gather(root, name) {
+        Err(EnvironmentError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(unknown());
+        }
+        sources => sources?,
     };
-    // Errors name the file as the user of the repository knows it.
-    let shown = Path::new("environments").join(format!("{name}.toml"));
-    parse(&shown, name, &text).map_err(|error| EnvironmentError::Document(Box::new(error)))
+    Ok(typed(name, sources)?)
 }
 
-fn folder(root: &Path) -> PathBuf {
-    root.join("environments")
-}
-
-/// Checks the text of an environment's file that is not written yet.
+/// Checks the text of an environment's file that is not written yet. What it
+/// extends is not looked for.
 ///
 /// # Errors
 /// It says something that it cannot.
 pub fn check_text(name: &str, text: &str) -> Result<Environment, DocumentError> {
-    parse(&Path::new("environments").join(format!("{name}.toml")), name, text)
+    let mut sources = Sources::default();
+    sources.add(PathBuf::from(FOLDER).join(format!("{name}.toml")), text.to_owned());
+    typed(name, sources)
 }
 
-fn parse(path: &Path, name: &str, text: &str) -> Result<Environment, DocumentError> {
-    let mut environment: Environment = document::parse(path, text)?;
+/// Where the environments are, relative to the repository.
+const FOLDER: &str = "environments";
+
+/// The merged tables of the files as typed settings.
+fn typed(name: &str, sources: Sources) -> Result<Environment, DocumentError> {
+    let mut tables = extends::merge(&sources)?;
+    let patches = tables.get_mut().get_mut(patches::KEY).map(take_list);
+    let patches = patches.map(|list| patches::read(list, &sources)).transpose()?;
+    let parsed = Environment::deserialize(toml::Deserializer::from(tables));
+    let mut environment = parsed
+        .map_err(|error| sources.error(error.span(), error.message(), hint(error.message())))?;
     name.clone_into(&mut environment.name);
-    environment.origins = Origins::read(&path.to_string_lossy(), text);
+    environment.origins = sources.origins();
     if let Err(conflict) = combination::check(&environment) {
-        let span = toml::de::DeTable::parse(text)
-            .ok()
-            .and_then(|tables| combination::span_of(tables.get_ref(), conflict.key));
-        return Err(DocumentError::new(path, text, span, &conflict.reason, Some(conflict.hint)));
+        let tables = extends::merge(&sources)?;
+        let span = combination::span_of(tables.get_ref(), conflict.key);
+        return Err(sources.error(span, &conflict.reason, Some(conflict.hint)));
     }
+    environment.patches = patches.unwrap_or_default();
+    environment.sources = sources;
     Ok(environment)
+}
+
+/// Takes a value out and leaves an empty list in its place, so that its key
+/// stays one of those that messages name.
+fn take_list<'a>(value: &mut Spanned<DeValue<'a>>) -> Spanned<DeValue<'a>> {
+    let empty = Spanned::new(value.span(), DeValue::Array(DeArray::new()));
+    std::mem::replace(value, empty)
 }
 
 /// The second half of "there …": "is `lapin`", "are `lapin` and `sandbox`".

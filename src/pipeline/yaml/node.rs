@@ -30,7 +30,7 @@ pub struct Node {
 }
 
 /// What a node is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A text, number, bool or null.
     Scalar(Scalar),
@@ -39,6 +39,8 @@ pub enum Value {
     /// Keys with values.
     Mapping(Mapping),
 }
+
+impl Eq for Node {}
 
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
@@ -167,6 +169,46 @@ impl Node {
         }
     }
 
+    /// How many nodes it is made of, itself included. A text counts as one
+    /// more for every 64 bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let text = |scalar: &Scalar| 1 + scalar.text().len() / 64;
+        match &self.value {
+            Value::Scalar(scalar) => text(scalar),
+            Value::Sequence(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Value::Mapping(mapping) => {
+                1 + mapping.iter().map(|(key, value)| text(key) + value.size()).sum::<usize>()
+            }
+        }
+    }
+
+    /// How many lists and mappings lie within each other.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        match &self.value {
+            Value::Scalar(_) => 0,
+            Value::Sequence(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Value::Mapping(mapping) => {
+                1 + mapping.iter().map(|(_, value)| value.depth()).max().unwrap_or(0)
+            }
+        }
+    }
+
+    /// The value in a few words, for messages: a scalar's text, or what it is.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match &self.value {
+            Value::Mapping(_) | Value::Sequence(_) => self.describe().to_owned(),
+            Value::Scalar(_) if self.is_null() => "null".to_owned(),
+            Value::Scalar(scalar) => {
+                let text: String = scalar.text().chars().take(60).collect();
+                let more = if text.len() < scalar.text().len() { "…" } else { "" };
+                format!("{}{more}", text.escape_debug())
+            }
+        }
+    }
+
     /// What the node is, for messages: "a mapping", "a list", "a string", …
     #[must_use]
     pub fn describe(&self) -> &'static str {
@@ -191,6 +233,8 @@ pub struct Mapping {
     entries: Vec<(Scalar, Node)>,
 }
 
+impl Eq for Mapping {}
+
 impl PartialEq for Mapping {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
@@ -199,6 +243,12 @@ impl PartialEq for Mapping {
 }
 
 impl Mapping {
+    /// A mapping without keys.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -238,6 +288,21 @@ impl Mapping {
             Some(there) => *there = value,
             None => self.entries.push((Scalar::string(name), value)),
         }
+    }
+
+    /// Appends an entry whose key, written as it is, the caller knows to be new.
+    pub(in crate::pipeline) fn append(&mut self, key: Scalar, value: Node) {
+        self.push(key, value);
+    }
+
+    /// The value of the entry at this place.
+    pub(in crate::pipeline) fn value_mut(&mut self, place: usize) -> Option<&mut Node> {
+        self.entries.get_mut(place).map(|(_, value)| value)
+    }
+
+    /// Keeps the entries whose name passes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.entries.retain(|(key, _)| keep(&key.name()));
     }
 
     /// Appends an entry whose name the caller knows to be new.

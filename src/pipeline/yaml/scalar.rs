@@ -53,6 +53,8 @@ impl Kind {
     }
 }
 
+impl Eq for Scalar {}
+
 impl PartialEq for Scalar {
     fn eq(&self, other: &Self) -> bool {
         match (self.kind(), other.kind()) {
@@ -88,6 +90,18 @@ impl Scalar {
     #[must_use]
     pub fn integer(number: i64) -> Self {
         Self { text: number.to_string(), style: Style::Plain }
+    }
+
+    /// A bool.
+    #[must_use]
+    pub fn bool(value: bool) -> Self {
+        Self { text: value.to_string(), style: Style::Plain }
+    }
+
+    /// A number; one that is not finite is a text to JSON.
+    #[must_use]
+    pub fn float(number: f64) -> Self {
+        Self { text: format!("{number:?}"), style: Style::Plain }
     }
 
     /// The text, without quotes.
