@@ -124,6 +124,37 @@ fn a_whole_object_is_explained_field_by_field_and_says_the_same() {
 }
 
 #[test]
+fn a_patch_and_a_file_that_is_extended_are_named() {
+    let repository = Repository::new();
+    let toml = repository.text("environments/sandbox.toml");
+    let lines = toml.lines().count();
+    let patch = "\n[[patch]]\ntarget = { kind = \"StatefulSet\" }\n\
+                 merge = { spec = { minReadySeconds = 7 } }\n";
+    repository.write("environments/sandbox.toml", &format!("{toml}{patch}"));
+    let (value, from) = origin(&repository, "statefulset/trow-set", "spec.minReadySeconds");
+    assert_eq!(value, "7");
+    let place = format!("patch environments/sandbox.toml:{}:", lines + 4);
+    assert!(from.starts_with(&place) && from.contains(" patch[0]"), "{from}");
+
+    let staging = "extends = \"sandbox\"\ndomain = \"staging.example.org\"\n";
+    repository.write("environments/staging.toml", staging);
+    let report = explained(&repository, &["staging", "ingress/trow-ingress"]);
+    let from = |field: &str| {
+        let fields = report[0]["fields"].as_array().unwrap().iter();
+        let mut found = fields.filter(|one| one["field"].as_str().unwrap().ends_with(field));
+        let origin = &found.next().unwrap()["origin"];
+        format!("{}:{}", origin["file"].as_str().unwrap(), origin["line"])
+    };
+    assert_eq!(from("].host"), "environments/staging.toml:2");
+    assert!(from("ingressClassName").starts_with("environments/sandbox.toml:"));
+    repository.warren(&["render", "staging"]).assert().success();
+    let statement = repository.text("deploy/.provenance/staging.intoto.json");
+    for input in ["environments/sandbox.toml", "environments/staging.toml"] {
+        assert!(statement.contains(&format!("\"name\": \"{input}\"")), "{input}");
+    }
+}
+
+#[test]
 fn the_program_makes_few_values_by_itself() {
     let repository = Repository::new();
     let report = explained(&repository, &["sandbox"]);

@@ -140,8 +140,8 @@ pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered,
     let schema = Schema::of(&version).unwrap_or_else(|_| Schema::newest());
     let mut inputs = Inputs::new();
     // The environment's file, and those that it extends.
-    for file in environment.origins.files().into_iter().chain([Lock::PATH]) {
-        read_input(root, file, &mut inputs)?;
+    for file in environment.sources.paths().chain([Path::new(Lock::PATH)]) {
+        read_input(root, &file.to_string_lossy(), &mut inputs)?;
     }
     let mut objects = read_folder(root, "environments/base", &mut inputs)?;
     for component in choice::components(&environment) {
