@@ -48,9 +48,16 @@ fn keys(root: &Value, schema: &Value, path: &str, found: &mut BTreeMap<String, O
         } else if items["properties"].is_object() {
             keys(root, items, &format!("{path}[]"), found);
         } else {
-            let required = here["required"]
-                .as_array()
-                .is_some_and(|r| r.contains(&Value::from(name.as_str())));
+            let asked = match path.split_once('.') {
+                // What must be there unless it is inherited.
+                None => &root["else"]["required"],
+                Some((table, _)) if !root["else"]["properties"][table].is_null() => {
+                    &root["else"]["properties"][table]["required"]
+                }
+                Some(_) => &here["required"],
+            };
+            let required =
+                asked.as_array().is_some_and(|r| r.contains(&Value::from(name.as_str())));
             let default = property.get("default").cloned();
             found.insert(path, if required { None } else { Some(default.unwrap_or(Value::Null)) });
         }
@@ -195,12 +202,17 @@ fn the_files_that_there_are_fit_the_schema() {
         ("uid = 999", "uid = \"999\""),
         ("size = \"10Gi\"", "size = 10"),
         ("kubernetes = \"1.36\"", "kubernetes = \"1.24\""),
+        ("user = \"trow-pass\"", ""),
+        ("context = \"kubernetes-admin@sandbox\"", ""),
     ] {
         assert!(sandbox.contains(from), "{from}");
         let tree: toml::Value = toml::from_str(&sandbox.replacen(from, to, 1)).unwrap();
         let tree = serde_json::to_value(tree).unwrap();
-        assert!(fits(&schema, &schema, &tree, "").is_err(), "{to}");
+        assert!(fits(&schema, &schema, &tree, "").is_err(), "{from} {to}");
     }
+    // What is inherited need not be repeated.
+    let tree = serde_json::json!({ "extends": "sandbox", "registry": { "log_level": "debug" } });
+    fits(&schema, &schema, &tree, "").unwrap();
 }
 
 #[test]
@@ -255,6 +267,12 @@ fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), S
                 let target = rule.as_str().unwrap().strip_prefix('#').unwrap();
                 fits(root, root.pointer(target).unwrap(), value, path)?;
             }
+            "if" => {
+                let branch = if fits(root, rule, value, path).is_ok() { "then" } else { "else" };
+                if let Some(branch) = schema.get(branch) {
+                    fits(root, branch, value, path)?;
+                }
+            }
             "allOf" => {
                 for part in rule.as_array().unwrap() {
                     fits(root, part, value, path)?;
@@ -286,7 +304,7 @@ fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), S
             "minimum" if value.as_f64() < rule.as_f64() => return wrong("is too small"),
             "maximum" if value.as_f64() > rule.as_f64() => return wrong("is too large"),
             "$schema" | "title" | "description" | "default" | "definitions" | "format"
-            | "pattern" | "enum" | "const" | "minimum" | "maximum" => {}
+            | "pattern" | "enum" | "const" | "minimum" | "maximum" | "then" | "else" => {}
             "required" => {
                 for key in rule.as_array().unwrap() {
                     if value.get(key.as_str().unwrap()).is_none() {

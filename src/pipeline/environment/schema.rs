@@ -15,7 +15,36 @@ pub fn schema() -> Value {
     schema.insert("title".to_owned(), "An environment of Warren".into());
     let mut schema = schema.into();
     without_null(&mut schema);
+    inherit(&mut schema);
     schema
+}
+
+/// Asks for the keys that must be there only where nothing is inherited: what
+/// `extends` names has them.
+fn inherit(schema: &mut Value) {
+    let mut asked = serde_json::Map::new();
+    let tables: Vec<(String, String)> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, property)| {
+            let part = property.pointer("/allOf/0").unwrap_or(property);
+            let name = part.get("$ref")?.as_str()?.strip_prefix('#')?;
+            Some((key.clone(), name.to_owned()))
+        })
+        .collect();
+    for (key, pointer) in tables {
+        let table = schema.pointer_mut(&pointer).and_then(Value::as_object_mut);
+        if let Some(required) = table.and_then(|table| table.remove("required")) {
+            asked.insert(key, serde_json::json!({ "required": required }));
+        }
+    }
+    let Some(words) = schema.as_object_mut() else { return };
+    let required = words.remove("required").unwrap_or_default();
+    words.insert("if".to_owned(), serde_json::json!({ "required": ["extends"] }));
+    let otherwise = serde_json::json!({ "required": required, "properties": asked });
+    words.insert("else".to_owned(), otherwise);
 }
 
 /// Takes out every null: TOML has none, an absent key stands for it, and an
