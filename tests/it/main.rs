@@ -50,6 +50,7 @@ mod secret;
 mod store;
 mod store_collect;
 mod store_crash;
+mod store_upload;
 mod up;
 mod upload_model;
 mod upload_sequences;

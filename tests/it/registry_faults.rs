@@ -107,10 +107,16 @@ async fn an_upload_goes_on_once_the_disk_has_room_again() {
 
 #[tokio::test]
 async fn a_large_upload_goes_on_from_what_was_written_before_the_disk_was_full() {
-    const BATCH: usize = 600_000;
+    large_upload_on_a_full_disk(FsOptions::default()).await;
+    // The same past the system's cache.
+    large_upload_on_a_full_disk(FsOptions { cached: 0, ..FsOptions::default() }).await;
+}
+
+async fn large_upload_on_a_full_disk(options: FsOptions) {
+    const BATCH: usize = 600 * 1024;
     let root = tempfile::tempdir().unwrap();
     let script = Arc::new(Script::default());
-    let options = FsOptions { faults: Some(script.clone()), ..FsOptions::default() };
+    let options = FsOptions { faults: Some(script.clone()), ..options };
     let store = FsStore::open_with(root.path(), options).unwrap();
     let here = "a".parse().unwrap();
     let bytes: Vec<u8> = (0..=250).cycle().take(3 * BATCH).collect();

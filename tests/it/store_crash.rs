@@ -284,7 +284,7 @@ async fn observe(store: &FsStore) -> Model {
 }
 
 fn open(root: &Path, faults: Option<Arc<dyn Faults>>) -> Result<FsStore, StoreError> {
-    FsStore::open_with(root, FsOptions { lease: Duration::ZERO, faults })
+    FsStore::open_with(root, FsOptions { lease: Duration::ZERO, faults, ..FsOptions::default() })
 }
 
 /// Runs the script until the process is stopped; gives the number of

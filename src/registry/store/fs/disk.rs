@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
+use super::direct::Direct;
 use super::entries::Entries;
 use super::stamp::Stamp;
 use crate::fs::{self as files, At as _, FsError};
@@ -225,6 +226,18 @@ impl Disk {
             }
         }
         Ok(())
+    }
+
+    /// Writes chunks past the system's cache, as [`Direct::write`] does.
+    pub(super) fn write_direct(
+        &self,
+        file: &File,
+        path: &Path,
+        chunks: &[&[u8]],
+        direct: &mut Direct,
+    ) -> Result<bool, FsError> {
+        self.ask(Step::Write, path)?;
+        direct.write(file, chunks).at("write", path)
     }
 
     pub(super) fn sync(&self, file: &File, path: &Path) -> Result<(), FsError> {

@@ -32,6 +32,7 @@ mod buffers;
 mod cache;
 mod catalog;
 mod collect;
+mod direct;
 mod disk;
 mod entries;
 mod history;
@@ -79,6 +80,7 @@ struct Inner {
     buffers: Buffers,
     leases: Leases,
     lease: Duration,
+    cached: u64,
     process: Process,
     /// Whoever changes a repository holds one of these before it takes a
     /// thread, so that those who wait don't take all threads.
@@ -91,13 +93,20 @@ pub struct FsOptions {
     /// How long what a push, a mount or a question touched is kept from
     /// collection: [`LEASE`] unless said otherwise.
     pub lease: Duration,
+    /// How many bytes of an upload the system may keep in memory, where those
+    /// who pull it first find them: what comes after them goes straight to the
+    /// disk. [`CACHED`] unless said otherwise.
+    pub cached: u64,
     /// Asked before each step. For tests.
     pub faults: Option<Arc<dyn Faults>>,
 }
 
+/// Room for the layers that most images have.
+pub const CACHED: u64 = 64 * 1024 * 1024;
+
 impl Default for FsOptions {
     fn default() -> Self {
-        Self { lease: LEASE, faults: None }
+        Self { lease: LEASE, cached: CACHED, faults: None }
     }
 }
 
@@ -145,6 +154,7 @@ impl FsStore {
             buffers: Buffers::default(),
             leases: Leases::default(),
             lease: options.lease,
+            cached: options.cached,
             process,
             writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
         };

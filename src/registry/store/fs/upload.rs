@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::Inner;
+use super::direct::{BLOCK, Direct};
 use super::disk::Temporary;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs::{self, At as _, FsError};
@@ -108,7 +109,7 @@ pub(super) fn resume(
         pending: Vec::new(),
         pending_bytes: 0,
         received: size,
-        work: Work::Idle(Box::new(Open { file, path, hasher, written: size, begun: size })),
+        work: Work::Idle(Box::new(Open::new(file, path, hasher, size))),
         ahead: None,
     }))
 }
@@ -129,13 +130,7 @@ pub(super) fn once(
         pending: Vec::new(),
         pending_bytes: 0,
         received: 0,
-        work: Work::Idle(Box::new(Open {
-            file,
-            path,
-            hasher: Hasher::new(algorithm),
-            written: 0,
-            begun: 0,
-        })),
+        work: Work::Idle(Box::new(Open::new(file, path, Hasher::new(algorithm), 0))),
         ahead: None,
     })
 }
@@ -208,6 +203,8 @@ struct Open {
     written: u64,
     /// How much of it is on its way to the disk.
     begun: u64,
+    /// The way past the system's cache.
+    direct: Direct,
 }
 
 impl FsUpload {
@@ -238,14 +235,15 @@ impl FsUpload {
     }
 
     /// Hands what was gathered to tasks that hash and write it.
-    async fn flush(&mut self) -> Result<(), StoreError> {
+    /// `more` comes, so some bytes may stay.
+    async fn flush(&mut self, more: bool) -> Result<(), StoreError> {
         self.idle().await?;
         if self.pending.is_empty() {
             return Ok(());
         }
         self.sync_ahead().await?;
-        let batch = std::mem::take(&mut self.pending);
-        let large = std::mem::take(&mut self.pending_bytes) >= BATCH;
+        let large = self.pending_bytes >= BATCH;
+        let batch = self.batch(large && more);
         if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
             // Either takes about as long as the other. Where the write fails,
             // the hash is still that of what is in the file.
@@ -266,6 +264,26 @@ impl FsUpload {
             self.work = Work::Running { writing, hashing };
         }
         Ok(())
+    }
+
+    /// Takes what was gathered, or no more of it than ends between two blocks.
+    fn batch(&mut self, blocks: bool) -> Vec<Bytes> {
+        let mut batch = std::mem::take(&mut self.pending);
+        let gathered = std::mem::take(&mut self.pending_bytes);
+        let Work::Idle(open) = &self.work else { return batch };
+        let mut over = if blocks { gathered - open.whole_blocks(&self.inner, gathered) } else { 0 };
+        while over > 0
+            && let Some(mut last) = batch.pop()
+        {
+            let stays = last.split_off(last.len().saturating_sub(over));
+            over -= stays.len();
+            self.pending_bytes += stays.len();
+            self.pending.insert(0, stays);
+            if !last.is_empty() {
+                batch.push(last);
+            }
+        }
+        batch
     }
 
     /// Sends what has been written to the disk while the next bytes arrive.
@@ -299,8 +317,10 @@ impl FsUpload {
 
     /// The file with all that was taken in.
     async fn settle(&mut self) -> Result<Box<Open>, StoreError> {
-        self.flush().await?;
-        self.idle().await?;
+        self.flush(false).await?;
+        let open = self.idle().await?;
+        // Whoever reads the file from here on does so in the ordinary way.
+        open.direct.leave(&open.file).at("write", &open.path)?;
         if let Some(before) = self.ahead.take() {
             // The system says once that a sync went wrong, and it may be this one.
             before.await??;
@@ -324,7 +344,7 @@ impl UploadWriter for FsUpload {
             self.pending.push(bytes);
         }
         if self.pending_bytes >= BATCH || self.pending.len() >= PIECES {
-            self.flush().await?;
+            self.flush(true).await?;
         }
         Ok(())
     }
@@ -356,10 +376,41 @@ impl UploadWriter for FsUpload {
 }
 
 impl Open {
+    fn new(file: File, path: PathBuf, hasher: Hasher, written: u64) -> Self {
+        Self { file, path, hasher, written, begun: written, direct: Direct::default() }
+    }
+
+    /// How many of the bytes that were gathered are written now, so that the
+    /// file ends between two blocks; the others wait for those that follow.
+    fn whole_blocks(&self, inner: &Inner, gathered: usize) -> usize {
+        if self.written < inner.cached || !self.direct.is_open() {
+            return gathered;
+        }
+        let beyond = (self.written + gathered as u64) % BLOCK as u64;
+        gathered.saturating_sub(usize::try_from(beyond).unwrap_or_default())
+    }
+
+    fn write(&mut self, inner: &Inner, chunks: &[&[u8]]) -> Result<(), FsError> {
+        let length = chunks.iter().map(|chunk| chunk.len()).sum::<usize>();
+        let blocks = self.written.is_multiple_of(BLOCK as u64) && length.is_multiple_of(BLOCK);
+        if blocks && length >= BATCH && self.written >= inner.cached {
+            let (file, path) = (&self.file, &self.path);
+            if inner.disk.write_direct(file, path, chunks, &mut self.direct)? {
+                // All of it is on the disk, but for what the last sync does.
+                if self.begun == self.written {
+                    self.begun += length as u64;
+                }
+                return Ok(());
+            }
+        }
+        self.direct.leave(&self.file).at("write", &self.path)?;
+        inner.disk.write(&self.file, &self.path, chunks)
+    }
+
     /// Writes a batch at the end, and hashes it if told to.
     fn append(&mut self, inner: &Inner, batch: &[Bytes], hash: bool) -> Result<(), FsError> {
         let chunks: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
-        if let Err(error) = inner.disk.write(&self.file, &self.path, &chunks) {
+        if let Err(error) = self.write(inner, &chunks) {
             // A part may have been written. What can't be cut off is hashed
             // when the upload is taken up again: the file says how far it is.
             let _ = self.file.set_len(self.written);
