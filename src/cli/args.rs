@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    check, deploy, diff, explain, image, new, render, schema, secret, up, upstream, verify,
+    check, deploy, diff, explain, image, import, new, render, schema, secret, up, upstream, verify,
 };
 
 /// Everything that can be typed after `warren`.
@@ -34,6 +34,8 @@ pub enum Command {
     Up(up::Args),
     /// Ask the few questions and write a new environment's file.
     New(new::Args),
+    /// Make an environment's file of a kustomize overlay of Trow.
+    Import(import::Args),
     /// Write an environment's manifests.
     Render(render::Args),
     /// Check environments, and that deploy/ equals what renders.

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod error;
 pub mod explain;
 pub mod image;
+pub mod import;
 pub mod new;
 pub mod printer;
 pub mod render;
@@ -53,6 +54,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Up(args) => up::run(args, context),
         Command::New(args) => new::run(args, context),
+        Command::Import(args) => import::run(args, context),
         Command::Render(args) => render::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Schema(args) => schema::run(args, context),

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod cluster;
 pub mod difference;
 pub mod folder;
+pub mod import;
 pub mod kubectl;
 pub mod password;
 pub mod references;

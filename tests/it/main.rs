@@ -14,6 +14,7 @@ mod explain;
 mod extends;
 mod git_server;
 mod image;
+mod import;
 mod kubectl;
 mod new;
 mod patch;

@@ -135,14 +135,38 @@ pub enum ComposeError {
 /// [`ComposeError`], which names the file and the place.
 pub fn compose(root: &Path, name: &str, upstream: &Upstream) -> Result<Rendered, ComposeError> {
     let environment = environment::read(root, name)?;
-    let version = environment.kubernetes.to_string();
-    // Every version that an environment can name has a schema; a test sees to it.
-    let schema = Schema::of(&version).unwrap_or_else(|_| Schema::newest());
     let mut inputs = Inputs::new();
     // The environment's file, and those that it extends.
     for file in environment.sources.paths().chain([Path::new(Lock::PATH)]) {
         read_input(root, &file.to_string_lossy(), &mut inputs)?;
     }
+    of(root, environment, upstream, inputs)
+}
+
+/// Composes an environment of this text, which is no file yet.
+///
+/// # Errors
+/// [`ComposeError`], which names the file and the place.
+pub fn compose_text(
+    root: &Path,
+    name: &str,
+    text: &str,
+    upstream: &Upstream,
+) -> Result<Rendered, ComposeError> {
+    let environment = environment::check_text(name, text).map_err(EnvironmentError::from)?;
+    of(root, environment, upstream, Inputs::new())
+}
+
+/// Composes an environment that was read.
+fn of(
+    root: &Path,
+    environment: Environment,
+    upstream: &Upstream,
+    mut inputs: Inputs,
+) -> Result<Rendered, ComposeError> {
+    let version = environment.kubernetes.to_string();
+    // Every version that an environment can name has a schema; a test sees to it.
+    let schema = Schema::of(&version).unwrap_or_else(|_| Schema::newest());
     let mut objects = read_folder(root, "environments/base", &mut inputs)?;
     for component in choice::components(&environment) {
         add_component(root, component, schema, &mut objects, &mut inputs)?;
