@@ -13,7 +13,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         Err(error) => {
             let said = error.to_string();
             let lines = text.lines().count().max(1);
-            let within = (1..=lines + 1).any(|line| said.contains(&format!("line {line},")));
+            let within = (1..=lines + 1).any(|line| said.starts_with(&format!("policy:{line}:")));
             assert!(within, "{said}");
             return;
         }
