@@ -8,6 +8,15 @@ use super::{
     check, deploy, diff, explain, image, import, new, render, schema, secret, up, upstream, verify,
 };
 
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+}
+
 /// Everything that can be typed after `warren`.
 #[derive(Debug, Parser)]
 #[command(

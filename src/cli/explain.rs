@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::args::Output;
 use super::composition;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
@@ -27,12 +28,6 @@ pub struct Args {
     /// How to print it.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// An object, and where its values came from.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::args::Output;
 use super::composition::LOCK;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
@@ -43,12 +44,6 @@ pub struct Args {
     /// How to print the report.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 #[derive(Serialize)]

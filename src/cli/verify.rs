@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::args::Output;
 use super::composition;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
@@ -28,12 +29,6 @@ pub struct Args {
     /// How to print it.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 #[derive(Serialize)]

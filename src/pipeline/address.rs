@@ -3,6 +3,8 @@
 //! the place behind the last. A key with dots is written
 //! `annotations["cert-manager.io/issuer"]`, a value with brackets `[name="a[b]"]`.
 
+use std::fmt;
+
 use super::patch::Pointer;
 use super::yaml::{Node, Value};
 
@@ -37,8 +39,9 @@ pub enum AddressError {
     },
 }
 
+/// One step of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub enum Step {
     /// The value under a key.
     Key(String),
     /// The element of a list whose field has this value.
@@ -112,21 +115,21 @@ impl Address {
                 }
                 _ => return Err(nowhere()),
             };
-            node = index(here, step).and_then(|index| child(here, index));
+            node = next(here, step);
             tokens.push(token);
         }
         Ok(Resolved { pointer: Pointer::of(tokens), by_place })
     }
 }
 
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => f.write_str(key),
             Self::Where(field, value) => write!(f, "[{field}={value}]"),
@@ -153,11 +156,9 @@ fn several(items: &[Node], step: &Step) -> bool {
 /// [`AddressError`].
 pub fn find<'a>(node: &'a Node, address: &str) -> Result<&'a Node, AddressError> {
     let steps = parse(address)?;
-    steps.iter().try_fold(node, |node, step| {
-        index(node, step)
-            .and_then(|index| child(node, index))
-            .ok_or_else(|| lost(node, address, step))
-    })
+    steps
+        .iter()
+        .try_fold(node, |node, step| next(node, step).ok_or_else(|| lost(node, address, step)))
 }
 
 /// The field at an address, to be changed.
@@ -201,6 +202,27 @@ fn walk<'a>(
     Ok(node)
 }
 
+/// Where a step leads from a node.
+pub(super) fn next<'a>(node: &'a Node, step: &Step) -> Option<&'a Node> {
+    match (step, &node.value) {
+        (Step::Key(key), Value::Mapping(mapping)) => mapping.get(key),
+        (_, Value::Sequence(items)) => items.get(index(node, step)?),
+        _ => None,
+    }
+}
+
+/// Writes a key behind an address, `first` where that is empty.
+pub(super) fn write_key(out: &mut impl fmt::Write, first: bool, key: &str) -> fmt::Result {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if key.is_empty() || !key.chars().all(plain) {
+        write!(out, "[\"{key}\"]")
+    } else if first {
+        out.write_str(key)
+    } else {
+        write!(out, ".{key}")
+    }
+}
+
 /// Which entry of a mapping or list a step means.
 fn index(node: &Node, step: &Step) -> Option<usize> {
     match (step, &node.value) {
@@ -220,17 +242,9 @@ fn index(node: &Node, step: &Step) -> Option<usize> {
 }
 
 /// The text of an element's field, which may lie deeper: `metadata.name`.
-fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
+pub(super) fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
     let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
     deep.as_scalar().map(super::yaml::Scalar::text)
-}
-
-fn child(node: &Node, index: usize) -> Option<&Node> {
-    match &node.value {
-        Value::Mapping(mapping) => mapping.iter().nth(index).map(|(_, value)| value),
-        Value::Sequence(items) => items.get(index),
-        Value::Scalar(_) => None,
-    }
 }
 
 fn child_mut(node: &mut Node, index: usize) -> Option<&mut Node> {
@@ -265,7 +279,11 @@ fn lost(node: &Node, address: &str, step: &Step) -> AddressError {
     AddressError::NotFound { address: address.to_owned(), step: step.to_string(), found }
 }
 
-fn parse(address: &str) -> Result<Vec<Step>, AddressError> {
+/// Reads the steps of an address.
+///
+/// # Errors
+/// [`AddressError::Form`].
+pub fn parse(address: &str) -> Result<Vec<Step>, AddressError> {
     let malformed = |reason| AddressError::Form { address: address.to_owned(), reason };
     let mut steps = Vec::new();
     let mut rest = address;

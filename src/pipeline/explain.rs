@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::field::{self, FieldError, Step};
+use super::address::{self, AddressError, Step};
+use super::field;
 use super::manifest::Object;
 use super::yaml::{Kind, Node, Value};
 
@@ -90,7 +91,7 @@ pub enum ExplainError {
     },
     /// The address is malformed.
     #[error(transparent)]
-    Field(#[from] FieldError),
+    Field(#[from] AddressError),
     /// The object has no such field.
     #[error("{object} has no field `{field}`: {found}")]
     NoField {
@@ -150,7 +151,7 @@ pub fn explain(object: &Object, wanted: Option<&str>) -> Result<Vec<Explained>, 
     let Some(wanted) = wanted else {
         return Ok(field::leaves(&object.node).into_iter().map(one).collect());
     };
-    let steps = field::parse(wanted)?;
+    let steps = address::parse(wanted)?;
     let (taken, found) = field::walk(&object.node, &steps);
     if taken < steps.len() {
         return Err(no_field(object, wanted, &steps, taken, found));
@@ -183,7 +184,7 @@ fn no_field(
     let all = addresses(&object.node);
     // With the part that leads somewhere in the form of the others.
     let rest = steps.get(taken..).unwrap_or_default().iter();
-    let meant = rest.fold(so_far.clone(), |address, step| step.under(&address));
+    let meant = rest.fold(so_far.clone(), |address, step| field::under(&address, step));
     ExplainError::NoField {
         object: object.id(),
         field: wanted.to_owned(),

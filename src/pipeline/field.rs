@@ -1,88 +1,10 @@
-//! Fields of an object by their address, for reading: what `explain`, `diff`
-//! and the checks call a place within an object.
-//!
-//! `spec.rules[host=a.example].http`, `args[after=--user]`,
-//! `annotations["cert-manager.io/issuer"]`, `rules[0]`. An element is named by
-//! what it is wherever it can be, and by its number only where it has no name.
+//! Fields of an object for reading, and what to call them: the addresses (see
+//! [`super::address`]) that `explain`, `diff` and the checks print. An element is
+//! named by what it is wherever it can be, and by its number only where it has no
+//! name.
 
+use super::address::{Step, next, parse, scalar, write_key};
 use super::yaml::{Node, Value};
-
-/// One step of an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The value under a key.
-    Key(String),
-    /// The element of this number.
-    Index(usize),
-    /// The element whose field, which may lie deeper, has this text.
-    Where(String, String),
-    /// The element of a list of texts that follows this text.
-    After(String),
-}
-
-impl Step {
-    /// An address that this step makes longer.
-    #[must_use]
-    pub fn under(&self, address: &str) -> String {
-        match self {
-            Self::Key(key) => under_key(address, key),
-            Self::Index(index) => format!("{address}[{index}]"),
-            Self::Where(field, text) => format!("{address}[{field}={text}]"),
-            Self::After(text) => format!("{address}[after={text}]"),
-        }
-    }
-}
-
-/// Why a text is no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{address}` is not the address of a field: {reason}")]
-pub struct FieldError {
-    /// What was given.
-    pub address: String,
-    /// What is wrong with it.
-    pub reason: &'static str,
-}
-
-/// Reads an address.
-///
-/// # Errors
-/// [`FieldError`].
-pub fn parse(address: &str) -> Result<Vec<Step>, FieldError> {
-    let malformed = |reason| FieldError { address: address.to_owned(), reason };
-    let mut steps = Vec::new();
-    let mut rest = address;
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix("[\"") {
-            let (key, left) = after.split_once("\"]").ok_or(malformed("a `[\"` has no `\"]`"))?;
-            steps.push(Step::Key(key.to_owned()));
-            rest = left;
-        } else if let Some(after) = rest.strip_prefix('[') {
-            let (inside, left) = after.split_once(']').ok_or(malformed("a `[` has no `]`"))?;
-            steps.push(match (inside.parse(), inside.split_once('=')) {
-                (Ok(index), _) => Step::Index(index),
-                (_, Some(("after", text))) => Step::After(text.to_owned()),
-                (_, Some((field, text))) => Step::Where(field.to_owned(), text.to_owned()),
-                _ => return Err(malformed("in brackets stands field=value or a number")),
-            });
-            rest = left;
-        } else {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            let (key, left) = rest.split_at(end);
-            if key.is_empty() {
-                return Err(malformed("a key is empty"));
-            }
-            steps.push(Step::Key(key.to_owned()));
-            rest = left;
-        }
-        if let Some(left) = rest.strip_prefix('.') {
-            if left.is_empty() {
-                return Err(malformed("it ends with a dot"));
-            }
-            rest = left;
-        }
-    }
-    Ok(steps)
-}
 
 /// Walks as far as the steps lead. Says how many were taken, and where it came.
 #[must_use]
@@ -121,27 +43,6 @@ pub fn text<'a>(node: &'a Node, address: &str) -> &'a str {
 #[must_use]
 pub fn items<'a>(node: &'a Node, address: &str) -> &'a [Node] {
     find(node, address).and_then(Node::as_sequence).unwrap_or_default()
-}
-
-fn next<'a>(node: &'a Node, step: &Step) -> Option<&'a Node> {
-    match (step, &node.value) {
-        (Step::Key(key), Value::Mapping(mapping)) => mapping.get(key),
-        (Step::Index(index), Value::Sequence(items)) => items.get(*index),
-        (Step::Where(field, wanted), Value::Sequence(items)) => {
-            items.iter().find(|item| scalar(item, field) == Some(wanted))
-        }
-        (Step::After(wanted), Value::Sequence(items)) => {
-            let at = items.iter().position(|item| item.as_str() == Some(wanted))?;
-            items.get(at + 1)
-        }
-        _ => None,
-    }
-}
-
-/// The text of an element's field, which may lie deeper: `metadata.name`.
-fn scalar<'a>(item: &'a Node, field: &str) -> Option<&'a str> {
-    let deep = field.split('.').try_fold(item, |node, key| node.get(key))?;
-    deep.as_scalar().map(super::yaml::Scalar::text)
 }
 
 /// What an element of a list can be told by, the most telling first.
@@ -189,17 +90,22 @@ pub fn element_text<'a>(item: &'a Node, name: &str) -> &'a str {
     scalar(item, name).unwrap_or_default()
 }
 
+/// An address one step longer.
+#[must_use]
+pub fn under(address: &str, step: &Step) -> String {
+    match step {
+        Step::Key(key) => under_key(address, key),
+        _ => format!("{address}{step}"),
+    }
+}
+
 /// An address one key longer.
 #[must_use]
 pub fn under_key(address: &str, key: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if key.is_empty() || !key.chars().all(plain) {
-        format!("{address}[\"{key}\"]")
-    } else if address.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{address}.{key}")
-    }
+    let mut longer = address.to_owned();
+    // Writing to a text can't fail.
+    let _ = write_key(&mut longer, address.is_empty(), key);
+    longer
 }
 
 /// The addresses of the elements of a list: by what they are, else by number.

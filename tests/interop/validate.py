@@ -21,11 +21,8 @@ import argparse
 import copy
 import functools
 import json
-import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 import tomllib
 
 import jsonschema
@@ -33,28 +30,10 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate.utils import VersionNotSupportedError
 
-# The API group of a custom resource, the module with its CRD, and where there.
-MODULES = {
-    "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"),
-    "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases/*.yaml"),
-    "gateway.networking.k8s.io": ("sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/*.yaml"),
-    "monitoring.coreos.com": (
-        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
-        "example/prometheus-operator-crd/*.yaml",
-    ),
-    "external-secrets.io": (
-        "github.com/external-secrets/external-secrets@v1.3.2",
-        "config/crds/bases/external-secrets.io_*.yaml",
-    ),
-    "bitnami.com": (
-        "github.com/bitnami-labs/sealed-secrets@v0.40.0",
-        "helm/sealed-secrets/crds/*.yaml",
-    ),
-    "traefik.io": (
-        "github.com/traefik/traefik/v3@v3.7.13",
-        "docs/content/reference/dynamic-configuration/traefik.io_*.yaml",
-    ),
-}
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/schema"))
+
+import modules  # noqa: E402
 
 KUSTOMIZATION = "kustomization.yaml"
 
@@ -82,8 +61,7 @@ CrdLoader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.v
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = pathlib.Path(__file__).resolve().parents[2]
-    parser.add_argument("--root", type=pathlib.Path, default=here)
+    parser.add_argument("--root", type=pathlib.Path, default=ROOT)
     parser.add_argument("--rendered", type=pathlib.Path, help="instead of ROOT/deploy")
     parser.add_argument("--toml", action="store_true", help="validate the environments too")
     arguments = parser.parse_args()
@@ -154,7 +132,7 @@ def check_object(it, version):
     if not isinstance(it, dict) or not isinstance(it.get("apiVersion"), str):
         return ["not an object with an apiVersion"]
     group = it["apiVersion"].rpartition("/")[0]
-    if group in MODULES:
+    if group in modules.CRDS:
         return check_custom(it, group, version)
     return check_builtin(it, version)
 
@@ -180,7 +158,7 @@ def check_custom(it, group, version):
     api_version, kind = it["apiVersion"], it.get("kind")
     schema, scope = custom_schemas(group).get((api_version, kind), (None, None))
     if schema is None:
-        return [f"no schema for {api_version} {kind} in {MODULES[group][0]}"]
+        return [f"no schema for {api_version} {kind} in {modules.CRDS[group][0]}"]
     errors = jsonschema.Draft202012Validator(schema).iter_errors(it)
     reasons = [f"{kind}: {error.json_path}: {error.message}" for error in errors]
     # A CRD says nothing about metadata; a built-in kind does.
@@ -195,9 +173,9 @@ def check_custom(it, group, version):
 @functools.cache
 def custom_schemas(group):
     """The strict schema and the scope of a group's kinds, by (apiVersion, kind)."""
-    module, files = MODULES[group]
+    module, files = modules.CRDS[group]
     schemas = {}
-    for file in sorted(download(module).glob(files)):
+    for file in sorted(modules.download(module).glob(files)):
         for crd in yaml.load_all(file.read_text(), CrdLoader):
             if not crd or crd.get("kind") != "CustomResourceDefinition":
                 continue
@@ -208,23 +186,6 @@ def custom_schemas(group):
                     key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
                     schemas[key] = (schema, spec["scope"])
     return schemas
-
-
-def download(module):
-    # Outside of any module, so that no go.mod has a say.
-    with tempfile.TemporaryDirectory() as empty:
-        command = ["go", "mod", "download", "-json", module]
-        environment = {**os.environ, "GO111MODULE": "on", "GOWORK": "off", "GOFLAGS": "-mod=mod"}
-        try:
-            done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
-        except FileNotFoundError:
-            print("cannot fetch the CRDs: `go` is not installed", file=sys.stderr)
-            raise SystemExit(2) from None
-    answer = json.loads(done.stdout or "{}")
-    if done.returncode or "Dir" not in answer:
-        print(f"cannot fetch {module}: {answer.get('Error') or done.stderr}", file=sys.stderr)
-        raise SystemExit(2)
-    return pathlib.Path(answer["Dir"])
 
 
 def strict(schema):

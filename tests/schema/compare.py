@@ -33,6 +33,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/interop"))
 
 import custom  # noqa: E402
+import modules  # noqa: E402
 import validate  # noqa: E402
 
 # What only ours looks at.
@@ -51,7 +52,7 @@ def main():
     kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
     # Faster, and it takes `=` for a text, as one of the CRDs wants it.
     yaml.safe_load_all = lambda text: yaml.load_all(text, custom.Loader)
-    validate.MODULES = {**validate.MODULES, **groups()}
+    modules.CRDS.update(groups())
 
     documents = sorted((ROOT / "tests/schema/manifests").glob("*.yaml")) + sorted(ROOT.glob("deploy/*/*.yaml"))
     objects = [it for file in documents for it in yaml.safe_load_all(file.read_text()) if it]
@@ -99,8 +100,8 @@ def ours(program, version, objects):
 def groups():
     """The module of each API group with a CRD, and where in it that is."""
     found = {}
-    for module, where in custom.MODULES:
-        for file in custom.modules.download(module).glob(where):
+    for module, where in modules.CRDS.values():
+        for file in modules.download(module).glob(where):
             for crd in yaml.load_all(file.read_text(), custom.Loader):
                 if crd and crd.get("kind") == "CustomResourceDefinition":
                     found[crd["spec"]["group"]] = (module, where)

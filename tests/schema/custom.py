@@ -5,20 +5,6 @@ import yaml
 import modules
 from table_format import EVERY, Field, Kind, Type
 
-# Each module, and where in it the CRDs are.
-MODULES = [
-    ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"),
-    ("sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/*.yaml"),
-    ("go.universe.tf/metallb@v0.16.2", "config/crd/bases/*.yaml"),
-    ("github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/*.yaml"),
-    ("github.com/external-secrets/external-secrets@v1.3.2", "config/crds/bases/*.yaml"),
-    ("github.com/bitnami-labs/sealed-secrets@v0.40.0", "helm/sealed-secrets/crds/*.yaml"),
-    ("github.com/traefik/traefik/v3@v3.7.13", "docs/content/reference/dynamic-configuration/traefik.io_*.yaml"),
-    ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/*.yaml"),
-    ("github.com/fluxcd/kustomize-controller@v1.9.6", "config/crd/bases/*.yaml"),
-    ("github.com/fluxcd/source-controller@v1.9.6", "config/crd/bases/*.yaml"),
-]
-
 PLAIN = {
     ("string", "byte"): "bytes",
     ("string", "date-time"): "time",
@@ -38,7 +24,7 @@ Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.valu
 
 def read(table):
     shapes = Shapes(table)
-    for module, where in MODULES:
+    for module, where in modules.CRDS.values():
         for file in sorted(modules.download(module).glob(where)):
             for crd in yaml.load_all(file.read_text(), Loader):
                 if crd and crd.get("kind") == "CustomResourceDefinition":

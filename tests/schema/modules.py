@@ -1,4 +1,4 @@
-"""The Go modules that the tables come from."""
+"""The Go modules that schemas come from, and how to get them."""
 
 import json
 import os
@@ -6,6 +6,38 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+
+# The API group of custom resources, the module with their CRDs, and where there.
+CRDS = {
+    "cert-manager.io": ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds/*.yaml"),
+    "gateway.networking.k8s.io": ("sigs.k8s.io/gateway-api@v1.6.3", "config/crd/standard/*.yaml"),
+    "metallb.io": ("go.universe.tf/metallb@v0.16.2", "config/crd/bases/*.yaml"),
+    "monitoring.coreos.com": (
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        "example/prometheus-operator-crd/*.yaml",
+    ),
+    "external-secrets.io": (
+        "github.com/external-secrets/external-secrets@v1.3.2",
+        "config/crds/bases/*.yaml",
+    ),
+    "bitnami.com": (
+        "github.com/bitnami-labs/sealed-secrets@v0.40.0",
+        "helm/sealed-secrets/crds/*.yaml",
+    ),
+    "traefik.io": (
+        "github.com/traefik/traefik/v3@v3.7.13",
+        "docs/content/reference/dynamic-configuration/traefik.io_*.yaml",
+    ),
+    "argoproj.io": ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/*.yaml"),
+    "kustomize.toolkit.fluxcd.io": (
+        "github.com/fluxcd/kustomize-controller@v1.9.6",
+        "config/crd/bases/*.yaml",
+    ),
+    "source.toolkit.fluxcd.io": (
+        "github.com/fluxcd/source-controller@v1.9.6",
+        "config/crd/bases/*.yaml",
+    ),
+}
 
 
 def download(module):

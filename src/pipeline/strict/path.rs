@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::super::address::write_key;
+
 enum Step<'a> {
     Key(Cow<'a, str>),
     Index(usize),
@@ -63,16 +65,5 @@ impl fmt::Display for Path<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn write_key(out: &mut impl fmt::Write, first: bool, key: &str) -> fmt::Result {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if key.is_empty() || !key.chars().all(plain) {
-        write!(out, "[\"{key}\"]")
-    } else if first {
-        out.write_str(key)
-    } else {
-        write!(out, ".{key}")
     }
 }
