@@ -124,7 +124,12 @@ async fn large_upload_on_a_full_disk(options: FsOptions) {
     let id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
     let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
     upload.write(Bytes::copy_from_slice(&bytes[..BATCH])).await.unwrap();
-    script.fail(Step::Write, io::ErrorKind::StorageFull, 1);
+    // The first batch is written by another thread, at a time of its own.
+    let data = root.path().join("uploads").join(id.as_str()).join("data");
+    while std::fs::metadata(&data).unwrap().len() < BATCH as u64 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    script.fail(Step::Write, io::ErrorKind::StorageFull, 0);
     // The error comes when somebody waits for the batch.
     let _ = upload.write(Bytes::copy_from_slice(&bytes[BATCH..2 * BATCH])).await;
     upload.write(Bytes::copy_from_slice(&bytes[2 * BATCH..])).await.unwrap_err();
