@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    check, deploy, diff, explain, image, import, new, render, schema, secret, up, upstream, verify,
+    check, deploy, diff, drift, explain, image, import, new, render, rollback, schema, secret, up,
+    upstream, verify,
 };
 
 /// How a command prints what it found.
@@ -51,6 +52,10 @@ pub enum Command {
     Check(check::Args),
     /// Render, check and write deploy/ENVIRONMENT, and apply it.
     Deploy(deploy::Args),
+    /// Say what in the cluster differs from what was delivered.
+    Drift(drift::Args),
+    /// Go back to an earlier delivery.
+    Rollback(rollback::Args),
     /// Show what a render would change, by object and field, with the risks.
     Diff(diff::Args),
     /// Say where each value of an environment came from.

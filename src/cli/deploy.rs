@@ -1,31 +1,32 @@
 //! `warren deploy`: render, check, write `deploy/<environment>`, show what
-//! changed, and apply it where the environment's cluster is reachable.
+//! changes, and apply it where the environment's cluster is reachable.
 
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::args::Output;
+use super::cluster::{Delivered, Delivery, Options, deliver, unreachable};
 use super::composition::{self, Composed};
 use super::context::Context;
 use super::diff;
 use super::error::CliError;
 use super::printer::quoted;
 use crate::delivery::changes::{ChangeKind, Changes, read_folder};
-use crate::delivery::cluster::{Cluster, ClusterError, Reach};
+use crate::delivery::cluster::{Cluster, Obstacle};
 use crate::delivery::difference::Difference;
 use crate::delivery::folder;
-use crate::delivery::kubectl::{Kubectl, Run};
-use crate::delivery::references::{SecretReference, secret_references};
-use crate::delivery::secret::SecretKind;
-use crate::pipeline::compose::Rendered;
-use crate::pipeline::environment::Environment;
 use crate::pipeline::provenance;
 
 /// Render, check and write deploy/<environment>, and apply it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without a reachable cluster the files are written all the same, and the \
-                        command to apply them later is printed; the exit code is then 0.\n\
-                        WARREN_KUBECTL names another kubectl than that of PATH.\n\
+#[command(after_help = "Shows what changes in the cluster (a server-side dry run), asks, applies \
+                        server-side in order, prunes, and waits until everything is healthy. \
+                        Without a terminal, or with CI set, it does not ask; what puts data at \
+                        risk then needs --yes.\n\
+                        Without a reachable cluster the files are written all the same, and the \
+                        command to apply them later is printed; the exit code is then 0, or 4 \
+                        with --require-cluster.\n\
                         Example: warren deploy sandbox")]
 pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
@@ -33,18 +34,15 @@ pub struct Args {
     /// Write the files and leave the cluster alone.
     #[arg(long)]
     no_apply: bool,
+    /// Fail where the cluster can't be reached.
+    #[arg(long, conflicts_with = "no_apply")]
+    require_cluster: bool,
+    /// How to deliver.
+    #[command(flatten)]
+    options: Options,
     /// How to say what was done.
     #[arg(long, value_name = "FORM", default_value = "text")]
-    output: Form,
-}
-
-/// How to say what was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// Diffs and sentences.
-    Text,
-    /// One JSON object on stdout.
-    Json,
+    output: Output,
 }
 
 /// What was done, as JSON.
@@ -71,11 +69,9 @@ enum Outcome {
     /// `--no-apply` was given.
     NotAsked,
     /// It could not be reached.
-    NotReached { reach: Reach, command: String },
+    NotReached { reach: Obstacle, command: String },
     /// It took everything.
-    Applied { objects: Vec<String>, missing_secrets: Vec<SecretReference> },
-    /// It refused.
-    Refused { reason: String, missing_secrets: Vec<SecretReference> },
+    Applied(Box<Delivered>),
 }
 
 /// Runs the command.
@@ -83,7 +79,7 @@ enum Outcome {
 /// # Errors
 /// When the environment can't be rendered or a check finds an error: nothing
 /// is written then. When the folder can't be written, and when a reachable
-/// cluster refuses what is applied.
+/// cluster refuses what is applied or does not become healthy.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let composed = composition::checked(&root, &args.environment)?;
@@ -94,143 +90,75 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             args.environment
         ));
     }
-    deliver(args, context, &root, &composed, &Kubectl::from_environment())
-}
-
-fn deliver(
-    args: &Args,
-    context: &Context,
-    root: &Path,
-    composed: &Composed,
-    kubectl: &dyn Run,
-) -> Result<(), CliError> {
     let rendered = &composed.rendered;
     let environment = &rendered.environment;
-    let shown = format!("deploy/{}", environment.name);
-    let path = root.join(&shown);
-    let before = read_folder(&path)?;
-    let changes = Changes::between(&before, &rendered.files);
+    let folder = format!("deploy/{}", environment.name);
+    let before = read_folder(&root.join(&folder))?;
+    write(&root, &folder, &composed)?;
+    let name = environment.cluster.context.as_str();
+    let cluster = if args.no_apply { None } else { Some(Cluster::connect(name)) };
+    let text = matches!(args.output, Output::Text);
     let difference = Difference::of_files(&before, &rendered.files);
-    folder::replace(&path, &rendered.files)
-        .map_err(|error| CliError::failed("nothing was written").because(error))?;
-    composition::write_statement(
-        composed,
-        Some(&shown),
-        &root.join(provenance::path(&environment.name)),
-    )?;
-    if args.output == Form::Text {
-        diff::print(&context.printer, &difference, &shown);
+    if text {
+        // With a cluster, what changes there is shown, not the same twice.
+        if let Some(Ok(_)) = cluster {
+            context.printer.note(&format!("{folder}: {}", difference.summary()));
+        } else {
+            diff::print(&context.printer, &difference, &folder);
+        }
     }
-    let cluster = Cluster::new(kubectl, environment.cluster.context.as_str());
-    let (outcome, refusal) = if args.no_apply {
-        (Outcome::NotAsked, None)
-    } else {
-        apply(context, cluster, &path, rendered)?
+    let outcome = match cluster {
+        None => Outcome::NotAsked,
+        Some(Err(reach)) if args.require_cluster => {
+            return Err(unreachable(&format!("{folder} is written, but not applied"), &reach));
+        }
+        Some(Err(reach)) => {
+            Outcome::NotReached { reach, command: later(&root.join(&folder), name) }
+        }
+        Some(Ok(cluster)) => {
+            let files = &rendered.files;
+            let delivery = Delivery { environment, files, rollback_of: None, quiet: !text };
+            Outcome::Applied(Box::new(deliver(context, &cluster, &delivery, args.options)?))
+        }
     };
-    if args.output == Form::Json {
+    if text {
+        say(context, &outcome, name);
+    } else {
+        let changes = Changes::between(&before, &rendered.files);
         let changes =
             changes.iter().map(|change| ReportedChange { file: &change.file, change: change.kind });
         context.printer.json(&Report {
             environment: &environment.name,
-            folder: &shown,
+            folder: &folder,
             changes: changes.collect(),
             difference: &difference,
-            context: cluster.context(),
+            context: name,
             cluster: outcome,
         });
-    } else {
-        say(context, &outcome, &changes, cluster.context());
     }
-    match refusal {
-        None => Ok(()),
-        Some(error) => {
-            let hint = error.hint();
-            let message = format!("{shown} is written, but {} refused it", cluster.context());
-            let error = CliError::failed(message).because(error);
-            Err(match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            })
-        }
-    }
+    Ok(())
 }
 
-fn apply(
-    context: &Context,
-    cluster: Cluster<'_>,
-    path: &Path,
-    rendered: &Rendered,
-) -> Result<(Outcome, Option<ClusterError>), CliError> {
-    let reach = cluster.reach();
-    if reach != Reach::Ready {
-        let command = later(path, cluster.context());
-        return Ok((Outcome::NotReached { reach, command }, None));
-    }
-    let missing_secrets = missing(context, cluster, rendered)?;
-    Ok(match cluster.apply_folder(path) {
-        Ok(objects) => (Outcome::Applied { objects, missing_secrets }, None),
-        Err(error) => {
-            (Outcome::Refused { reason: error.to_string(), missing_secrets }, Some(error))
-        }
-    })
+/// Writes the folder and the statement of what it was made from.
+fn write(root: &Path, folder: &str, composed: &Composed) -> Result<(), CliError> {
+    folder::replace(&root.join(folder), &composed.rendered.files)
+        .map_err(|error| CliError::failed("nothing was written").because(error))?;
+    let path = provenance::path(&composed.rendered.environment.name);
+    composition::write_statement(composed, Some(folder), &root.join(path))
 }
 
-/// Warns of each Secret that the objects refer to and the cluster lacks. They
-/// are applied all the same: the pods wait for it, and `warren secret` needs
-/// the namespace that applying makes.
-fn missing(
-    context: &Context,
-    cluster: Cluster<'_>,
-    rendered: &Rendered,
-) -> Result<Vec<SecretReference>, CliError> {
-    let wanted = secret_references(&rendered.files).map_err(CliError::input)?;
-    let missing = match cluster.missing_secrets(&wanted) {
-        Ok(missing) => missing,
-        Err(error) => {
-            context.printer.warning(&format!("cannot tell which Secrets there are: {error}"));
-            Vec::new()
-        }
-    };
-    for reference in &missing {
-        context.printer.warning(&about_missing(reference, &rendered.environment));
-    }
-    Ok(missing)
-}
-
-fn about_missing(reference: &SecretReference, environment: &Environment) -> String {
-    let SecretReference { namespace, name, by, .. } = reference;
-    let way_out = match SecretKind::by_name(name, environment) {
-        Some(_) => format!("make it with warren secret {} {name} --apply", environment.name),
-        None => "make it before what refers to it can work".to_owned(),
-    };
-    format!("{by} refers to the Secret {namespace}/{name}, which is not there: {way_out}")
-}
-
-fn say(context: &Context, outcome: &Outcome, changes: &Changes, name: &str) {
+fn say(context: &Context, outcome: &Outcome, name: &str) {
     let printer = &context.printer;
     match outcome {
         Outcome::NotAsked => printer.note("not applied, as --no-apply says"),
         Outcome::NotReached { reach, command } => {
-            let obstacle = reach.obstacle().unwrap_or_default();
-            printer.note(&format!("not applied: {obstacle}"));
-            printer.note(&format!("to apply it later: {command}"));
+            printer.note(&format!("not applied: {reach}"));
+            printer.note(&format!("to apply it later, run this again or: {command}"));
         }
-        Outcome::Applied { objects, .. } => {
-            for line in objects {
-                printer.note(line);
-            }
-            printer.note(&format!("applied to {name}"));
-            let removed = changes.files(ChangeKind::Removed);
-            if !removed.is_empty() {
-                printer.note(&format!(
-                    "{name} keeps the objects of the removed files ({}): what is applied is \
-                     never pruned, so that no data is lost. Delete them with kubectl.",
-                    removed.join(", ")
-                ));
-            }
-        }
-        // The error that ends the command says it.
-        Outcome::Refused { .. } => {}
+        Outcome::Applied(delivered) => match delivered.revision {
+            Some(revision) => printer.note(&format!("applied to {name} as revision {revision}")),
+            None => printer.note(&format!("{name} is as it should be")),
+        },
     }
 }
 

@@ -3,17 +3,21 @@
 
 pub mod args;
 pub mod check;
+pub mod cluster;
 pub mod composition;
 pub mod context;
 pub mod deploy;
 pub mod diff;
+pub mod drift;
 pub mod error;
 pub mod explain;
 pub mod image;
 pub mod import;
+pub mod load;
 pub mod new;
 pub mod printer;
 pub mod render;
+pub mod rollback;
 pub mod sarif;
 pub mod schema;
 pub mod secret;
@@ -59,6 +63,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, context),
         Command::Schema(args) => schema::run(args, context),
         Command::Deploy(args) => deploy::run(args, context),
+        Command::Drift(args) => drift::run(args, context),
+        Command::Rollback(args) => rollback::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Verify(args) => verify::run(args, context),

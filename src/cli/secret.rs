@@ -1,17 +1,19 @@
 //! `warren secret`: makes the Secrets that an environment's objects refer to,
 //! from what only the operator has.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use super::cluster;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
-use crate::delivery::cluster::{Cluster, Reach};
-use crate::delivery::kubectl::Kubectl;
+use super::load;
+use crate::delivery::cluster::{Cluster, manifests};
 use crate::delivery::password::{Password, PasswordError, Source};
 use crate::delivery::secret::{Secret, SecretKind, to_yaml};
 use crate::fs::{self, Access};
-use crate::pipeline::environment::{self, Environment, EnvironmentError};
+use crate::pipeline::environment::Environment;
 use crate::trust::Authority;
 
 /// Make the Secrets that an environment's objects refer to
@@ -78,43 +80,34 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         .hint("what was typed is known now: choose another password"));
     }
     let root = context.root()?;
-    let environment = environment::read(&root, &args.environment).map_err(|error| match error {
-        EnvironmentError::Unknown { .. } => CliError::new(ErrorKind::Usage, error.to_string()),
-        error => CliError::input(error),
-    })?;
+    let environment = load::environment(&root, &args.environment)?;
     let kinds = chosen(&args.names, &environment)?;
     // Whatever can fail fails before anyone is asked for a password.
     let sink = sink(args, &root)?;
-    let kubectl = Kubectl::from_environment();
-    let cluster = Cluster::new(&kubectl, environment.cluster.context.as_str());
-    if matches!(sink, Sink::Cluster) {
-        reached(&cluster.reach())?;
-    }
+    let cluster = match sink {
+        Sink::Cluster => Some(connected(&environment)?),
+        Sink::File(_) | Sink::Stdout => None,
+    };
     let secrets = make(args, context, &root, &environment, &kinds)?;
     let titles: Vec<_> = secrets.iter().map(Secret::title).collect();
     let titles = titles.join(", ");
     let yaml = to_yaml(&secrets);
-    match sink {
-        Sink::Stdout => context.printer.out(&yaml),
-        Sink::File(path) => {
-            fs::write_atomic(&path, yaml.as_bytes(), Access::Owner)?;
-            context.printer.note(&format!("{titles} written to {}", path.display()));
-            context.printer.note("whoever can read this file can log in: keep it out of git");
+    if let Some(cluster) = cluster {
+        let files = BTreeMap::from([("secrets.yaml".to_owned(), yaml)]);
+        let objects = manifests(&files).map_err(CliError::input)?;
+        let applied = cluster
+            .apply_objects(&objects)
+            .map_err(|error| cluster::refused(&format!("{titles} not made"), &error))?;
+        for one in applied {
+            context.printer.note(&one.to_string());
         }
-        Sink::Cluster => {
-            let said = cluster.apply_objects(&yaml).map_err(|error| {
-                let hint = error.hint();
-                let refused = CliError::failed(format!("{titles} not made")).because(error);
-                match hint {
-                    Some(hint) => refused.hint(hint),
-                    None => refused,
-                }
-            })?;
-            for line in said {
-                context.printer.note(&line);
-            }
-            context.printer.note(&format!("applied to {}", cluster.context()));
-        }
+        context.printer.note(&format!("applied to {}", cluster.context()));
+    } else if let Sink::File(path) = sink {
+        fs::write_atomic(&path, yaml.as_bytes(), Access::Owner)?;
+        context.printer.note(&format!("{titles} written to {}", path.display()));
+        context.printer.note("whoever can read this file can log in: keep it out of git");
+    } else {
+        context.printer.out(&yaml);
     }
     Ok(())
 }
@@ -188,14 +181,11 @@ fn file(path: &Path, root: &Path, force: bool) -> Result<PathBuf, CliError> {
     Ok(target)
 }
 
-fn reached(reach: &Reach) -> Result<(), CliError> {
-    match reach.obstacle() {
-        None => Ok(()),
-        Some(obstacle) => {
-            Err(CliError::new(ErrorKind::Unreachable, format!("nothing is made: {obstacle}"))
-                .hint("write the Secrets to a file with --output FILE and apply it later"))
-        }
-    }
+fn connected(environment: &Environment) -> Result<Cluster, CliError> {
+    Cluster::connect(environment.cluster.context.as_str()).map_err(|obstacle| {
+        cluster::unreachable("nothing is made", &obstacle)
+            .hint("write the Secrets to a file with --output FILE and apply it later")
+    })
 }
 
 fn make(

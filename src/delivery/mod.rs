@@ -6,7 +6,6 @@ pub mod cluster;
 pub mod difference;
 pub mod folder;
 pub mod import;
-pub mod kubectl;
 pub mod password;
 pub mod references;
 pub mod revision;

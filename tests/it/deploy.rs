@@ -35,11 +35,12 @@ impl Repository {
         warren::fs::write_atomic(&path, text.as_bytes(), warren::fs::Access::Everyone).unwrap();
     }
 
-    /// The built `warren` with these arguments, on this copy, without kubectl.
+    /// The built `warren` with these arguments, on this copy, without a
+    /// kubeconfig.
     pub fn warren(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("warren").unwrap();
         command.args(arguments).arg("--root").arg(self.folder.path());
-        command.env("WARREN_KUBECTL", self.path("none/kubectl"));
+        command.env("KUBECONFIG", self.path("none/kubeconfig")).env_remove("CI");
         command
     }
 }
@@ -70,7 +71,7 @@ fn without_a_cluster_the_files_are_written_and_the_command_for_later_is_told() {
     let (code, stdout, stderr) = outcome(&mut repository.warren(&["deploy", "sandbox"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("+ statefulset/trow-set"), "{stdout}");
-    assert!(stderr.contains("not applied: there is no kubectl here"), "{stderr}");
+    assert!(stderr.contains("not applied: there is no kubeconfig to use"), "{stderr}");
     let folder = repository.path("deploy/sandbox").display().to_string();
     let later = format!("kubectl apply -k {folder} --context=kubernetes-admin@sandbox");
     assert!(stderr.contains(&later), "{stderr}");
@@ -82,13 +83,26 @@ fn without_a_cluster_the_files_are_written_and_the_command_for_later_is_told() {
 }
 
 #[test]
-fn an_empty_path_has_no_kubectl_either() {
+fn a_context_that_is_not_there_is_named_with_those_that_are() {
     let repository = Repository::new();
-    let mut command = repository.warren(&["deploy", "sandbox"]);
-    command.env_remove("WARREN_KUBECTL").env("PATH", repository.path("environments"));
-    let (code, _, stderr) = outcome(&mut command);
-    assert_eq!(code, 0);
-    assert!(stderr.contains("there is no kubectl here (cannot start kubectl"), "{stderr}");
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncontexts:\n- name: kind\n  context: \
+                      {cluster: kind, user: kind}\ncurrent-context: kind\n";
+    repository.write("kubeconfig", kubeconfig);
+    let deploy = |more: &[&str]| {
+        let mut command = repository.warren(&[&["deploy", "sandbox"], more].concat());
+        outcome(command.env("KUBECONFIG", repository.path("kubeconfig")))
+    };
+    let (code, _, stderr) = deploy(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    let known = "no context `kubernetes-admin@sandbox`; there is kind";
+    assert!(stderr.contains(known), "the current context is never used: {stderr}");
+    let (code, _, stderr) = deploy(&["--require-cluster"]);
+    assert_eq!(code, 4, "{stderr}");
+
+    repository.write("kubeconfig", "contexts: [\n");
+    let (code, _, stderr) = deploy(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("not applied: there is no kubeconfig to use (failed to parse"));
 }
 
 #[test]
@@ -127,7 +141,7 @@ fn json_says_the_same() {
     assert_eq!(report["folder"], "deploy/lapin");
     assert!(report["changes"].as_array().unwrap().iter().all(|one| one["change"] == "added"));
     assert_eq!(report["cluster"]["outcome"], "not-reached");
-    assert_eq!(report["cluster"]["reach"]["state"], "no-kubectl");
+    assert_eq!(report["cluster"]["reach"]["state"], "no-kubeconfig");
     let later = report["cluster"]["command"].as_str().unwrap();
     assert!(later.contains("--context=kubernetes-admin@lapin"), "{later}");
 }

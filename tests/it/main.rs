@@ -1,10 +1,12 @@
 //! The one integration binary: a module per file of this folder.
 
+mod api_server;
 mod check_cli;
 mod check_graph;
 mod choices;
 mod choices_together;
 mod compose;
+mod delivery;
 mod deploy;
 mod difference;
 mod environment;

@@ -140,6 +140,9 @@ fn without_a_cluster_apply_asks_for_nothing() {
     let repository = Repository::new();
     let (code, stdout, stderr) = outcome(&mut repository.warren(&["secret", "lapin", "--apply"]));
     assert_eq!((code, stdout.as_str()), (4, ""));
-    assert!(stderr.contains("there is no kubectl here") && stderr.contains("--output"), "{stderr}");
+    assert!(
+        stderr.contains("there is no kubeconfig to use") && stderr.contains("--output"),
+        "{stderr}"
+    );
     assert!(!repository.path(".warren").exists());
 }

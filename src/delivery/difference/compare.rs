@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
+use super::json::json;
 use super::risk::{self, Risk};
 use super::{FieldChange, Kind, ObjectChange};
 use crate::pipeline::field;
@@ -214,28 +215,5 @@ fn text(scalar: &Scalar) -> String {
     match scalar.kind() {
         ScalarKind::String => format!("\"{}", scalar.text()),
         other => format!("{other:?}"),
-    }
-}
-
-/// A node as JSON, as Kubernetes reads it.
-pub(super) fn json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Mapping(mapping) => mapping
-            .iter()
-            .map(|(key, value)| (key.name().into_owned(), json(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Value::Sequence(items) => items.iter().map(json).collect::<Vec<_>>().into(),
-        Value::Scalar(scalar) => match scalar.kind() {
-            ScalarKind::Null => serde_json::Value::Null,
-            ScalarKind::Bool(value) => value.into(),
-            ScalarKind::Integer(number) => match (i64::try_from(number), u64::try_from(number)) {
-                (Ok(number), _) => number.into(),
-                (_, Ok(number)) => number.into(),
-                _ => scalar.text().into(),
-            },
-            ScalarKind::Float(number) => number.into(),
-            ScalarKind::String => scalar.text().into(),
-        },
     }
 }

@@ -2,6 +2,7 @@
 //! with what it puts at risk.
 
 mod compare;
+mod json;
 mod markdown;
 mod risk;
 mod text;
@@ -11,8 +12,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+pub use json::{json, node};
 pub use risk::Risk;
-pub use text::Palette;
+pub use text::{Palette, value as value_text};
 
 use crate::pipeline::compose::KUSTOMIZATION;
 use crate::pipeline::manifest::Object;

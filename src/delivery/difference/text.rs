@@ -92,7 +92,8 @@ fn field(change: &FieldChange, palette: Palette) -> String {
 }
 
 /// A value on one line, and not a long one.
-pub(super) fn value(value: &serde_json::Value) -> String {
+#[must_use]
+pub fn value(value: &serde_json::Value) -> String {
     let text = match value {
         serde_json::Value::String(text) if is_bare(text) => text.clone(),
         other => other.to_string(),

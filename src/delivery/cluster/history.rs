@@ -1,0 +1,234 @@
+//! What was delivered to an environment, revision by revision, kept in the
+//! cluster as `ConfigMap`s of its namespace: for pruning, drift and the way back.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Cluster;
+use super::error::{ClusterError, Refusal};
+use super::manifest::{Identity, text};
+
+/// How many revisions are kept.
+const KEEP: usize = 10;
+/// More bytes of files than this are not kept: a ConfigMap holds 1 MiB.
+const FILES_LIMIT: usize = 900 << 10;
+const MANAGED: &str = "app.kubernetes.io/managed-by=warren";
+
+/// How far a delivery got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It was begun, and nobody has seen its end.
+    Pending,
+    /// Everything was applied and is healthy, or was not waited for.
+    Deployed,
+    /// Something was refused or did not become healthy.
+    Failed,
+}
+
+impl State {
+    /// The word of reports and of the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Deployed => "deployed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// The environment.
+    pub environment: String,
+    /// Its number, from 1.
+    pub revision: u64,
+    /// How far it got.
+    pub state: State,
+    /// Who delivered it.
+    pub by: String,
+    /// When, in RFC 3339.
+    pub at: String,
+    /// The digest of what was delivered.
+    pub digest: String,
+    /// The revision that this one went back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_of: Option<u64>,
+    /// The objects that were delivered.
+    pub objects: Vec<Identity>,
+    /// The files; `None` where they were too large to keep.
+    #[serde(skip)]
+    pub files: Option<BTreeMap<String, String>>,
+}
+
+impl Record {
+    /// `revision 3 (deployed 2026-11-29T10:00:00Z by anna@laptop)`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Self { revision, state, at, by, .. } = self;
+        format!("revision {revision} ({} {at} by {by})", state.as_str())
+    }
+}
+
+impl Cluster {
+    /// The deliveries of an environment that are kept, the oldest first.
+    ///
+    /// # Errors
+    /// When the cluster does not let us look.
+    pub fn history(&self, environment: &str, namespace: &str) -> Result<Vec<Record>, ClusterError> {
+        let labels = format!("{MANAGED},warren.environment={environment}");
+        self.records(namespace, &labels)
+    }
+
+    /// The objects that the newest deliveries of other environments hold in
+    /// this cluster; none where we may not look into other namespaces.
+    ///
+    /// # Errors
+    /// When the cluster does not let us look for another reason.
+    pub fn held_by_others(&self, environment: &str) -> Result<Vec<Identity>, ClusterError> {
+        let labels = format!("{MANAGED},warren.environment,warren.environment!={environment}");
+        let records = match self.records("", &labels) {
+            Err(error) if error.refusal == Refusal::Forbidden => return Ok(Vec::new()),
+            records => records?,
+        };
+        let mut newest: BTreeMap<String, Record> = BTreeMap::new();
+        for record in records {
+            newest.insert(record.environment.clone(), record);
+        }
+        Ok(newest.into_values().flat_map(|record| record.objects).collect())
+    }
+
+    fn records(&self, namespace: &str, labels: &str) -> Result<Vec<Record>, ClusterError> {
+        let list = self.wait(self.api.list("v1", "ConfigMap", namespace, labels))?;
+        let mut records: Vec<_> = list.iter().filter_map(record).collect();
+        records.sort_by_key(|record| record.revision);
+        Ok(records)
+    }
+
+    /// Writes down a delivery that begins.
+    ///
+    /// # Errors
+    /// When the cluster does not let us, and when there is such a revision.
+    pub fn begin(&self, record: &Record, namespace: &str) -> Result<(), ClusterError> {
+        self.wait(self.api.create(&config_map(record, namespace))).map(|_| ())
+    }
+
+    /// Writes down how a delivery ended, and forgets those that are too old.
+    ///
+    /// # Errors
+    /// When the cluster does not let us.
+    pub fn end(&self, record: &Record, namespace: &str) -> Result<(), ClusterError> {
+        self.wait(self.api.replace(&config_map(record, namespace)))?;
+        let history = self.history(&record.environment, namespace)?;
+        for old in history.iter().rev().skip(KEEP) {
+            self.wait(self.api.delete(&identity(old, namespace)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The time now, as records have it.
+#[must_use]
+pub fn now() -> String {
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0);
+    now.ok().and_then(|now| now.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+fn identity(record: &Record, namespace: &str) -> Identity {
+    Identity {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        namespace: namespace.to_owned(),
+        name: format!("warren-{}-r{}", record.environment, record.revision),
+    }
+}
+
+fn config_map(record: &Record, namespace: &str) -> Value {
+    let mut data = json!({
+        "state": record.state.as_str(),
+        "by": record.by,
+        "at": record.at,
+        "digest": record.digest,
+        "objects": json!(record.objects).to_string(),
+    });
+    if let Some(of) = record.rollback_of {
+        data["rollbackOf"] = json!(of.to_string());
+    }
+    let size: usize = record.files.iter().flatten().map(|(_, text)| text.len()).sum();
+    if let Some(files) = record.files.as_ref().filter(|_| size <= FILES_LIMIT) {
+        data["files"] = json!(json!(files).to_string());
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": identity(record, namespace).name,
+            "namespace": namespace,
+            "labels": {
+                "app.kubernetes.io/managed-by": "warren",
+                "warren.environment": record.environment,
+                "warren.revision": record.revision.to_string(),
+            },
+        },
+        "data": data,
+    })
+}
+
+/// A record, unless somebody else made a ConfigMap with our labels.
+fn record(object: &Value) -> Option<Record> {
+    let data = |key: &str| text(object, &format!("/data/{key}"));
+    let label = |key: &str| text(object, &format!("/metadata/labels/{key}"));
+    Some(Record {
+        environment: label("warren.environment").to_owned(),
+        revision: label("warren.revision").parse().ok()?,
+        state: match data("state") {
+            "pending" => State::Pending,
+            "deployed" => State::Deployed,
+            "failed" => State::Failed,
+            _ => return None,
+        },
+        by: data("by").to_owned(),
+        at: data("at").to_owned(),
+        digest: data("digest").to_owned(),
+        rollback_of: data("rollbackOf").parse().ok(),
+        objects: serde_json::from_str(data("objects")).ok()?,
+        files: serde_json::from_str(data("files")).ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let mut written = Record {
+            environment: "sandbox".to_owned(),
+            revision: 3,
+            state: State::Pending,
+            by: "anna".to_owned(),
+            at: now(),
+            digest: "sha256:00".to_owned(),
+            rollback_of: Some(1),
+            objects: vec![Identity {
+                api_version: "v1".to_owned(),
+                kind: "Namespace".to_owned(),
+                namespace: String::new(),
+                name: "trow".to_owned(),
+            }],
+            files: Some(BTreeMap::from([("a.yaml".to_owned(), "a: 1\n".to_owned())])),
+        };
+        let object = config_map(&written, "trow");
+        assert_eq!(object["metadata"]["name"], "warren-sandbox-r3");
+        assert_eq!(record(&object), Some(written.clone()));
+        written.files = Some(BTreeMap::from([("a".to_owned(), "x".repeat(FILES_LIMIT + 1))]));
+        assert_eq!(record(&config_map(&written, "trow")).unwrap().files, None);
+        assert_eq!(record(&json!({"metadata": {"labels": {"warren.revision": "x"}}})), None);
+    }
+}

@@ -1,0 +1,326 @@
+//! What applying would change, asked of the API server itself by a dry run of
+//! every object: what it fills in is no difference, and what it refuses is
+//! known before anything was applied.
+
+use futures_util::stream::{self, StreamExt as _};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Cluster;
+use super::error::{ClusterError, Refusal};
+use super::manifest::{Identity, Manifest, object};
+use super::owner::{self, Owner};
+use crate::delivery::difference::{Difference, Kind};
+
+/// How many requests are under way at once.
+const AT_ONCE: usize = 8;
+/// What the API server or a controller writes into every object.
+const SERVERS_OWN: [&str; 7] = [
+    "managedFields",
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "selfLink",
+    "deletionGracePeriodSeconds",
+];
+
+/// What applying some objects would change.
+#[derive(Debug)]
+pub struct Plan {
+    /// The objects to apply, in order.
+    pub objects: Vec<Planned>,
+    /// Objects of earlier deliveries that no longer render and are deleted.
+    pub pruned: Vec<(Identity, Value)>,
+    /// Objects of earlier deliveries that no longer render and are left,
+    /// since they hold data.
+    pub kept: Vec<Identity>,
+}
+
+/// One object of a plan.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What is applied.
+    pub manifest: Manifest,
+    /// What is there; `None` where it is not.
+    pub live: Option<Value>,
+    /// What comes of it, or why the cluster refuses.
+    pub after: Result<Value, ClusterError>,
+}
+
+/// What to ask of a plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// Objects of earlier deliveries.
+    pub delivered: &'a [Identity],
+    /// Objects that others hold: never pruned.
+    pub held: &'a [Identity],
+    /// Take fields over that other managers own.
+    pub take_over: bool,
+    /// Delete also what holds data.
+    pub prune_data: bool,
+}
+
+impl Plan {
+    /// The differences, as those between two renderings.
+    #[must_use]
+    pub fn difference(&self) -> Difference {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for planned in &self.objects {
+            let file = planned.manifest.id();
+            if let Some(live) = &planned.live {
+                before.push(object(&essence(live), &file));
+            }
+            match (&planned.after, &planned.live) {
+                // What is not there yet is shown as it was written.
+                (_, None) => after.push(object(&planned.manifest.value, &file)),
+                (Ok(made), Some(_)) => after.push(object(&essence(made), &file)),
+                // A refusal is told as such, not as a difference.
+                (Err(_), Some(live)) => after.push(object(&essence(live), &file)),
+            }
+        }
+        before.extend(self.pruned.iter().map(|(id, live)| object(&essence(live), &id.id())));
+        Difference::between(&before, &after)
+    }
+
+    /// What the cluster refuses.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<&ClusterError> {
+        self.objects.iter().filter_map(|planned| planned.after.as_ref().err()).collect()
+    }
+}
+
+impl Cluster {
+    /// Asks what applying these objects would change.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or does not let us look. What it
+    /// refuses is in the plan.
+    pub fn plan(&self, manifests: &[Manifest], asked: Asked<'_>) -> Result<Plan, ClusterError> {
+        self.wait(async {
+            let objects: Vec<_> = stream::iter(manifests)
+                .map(|manifest| self.planned(manifest, manifests, asked.take_over))
+                .buffered(AT_ONCE)
+                .collect()
+                .await;
+            let objects = objects.into_iter().collect::<Result<_, _>>()?;
+            let (mut pruned, mut kept) = (Vec::new(), Vec::new());
+            for gone in gone(manifests, asked) {
+                let Some(live) = self.api.get(&gone).await? else { continue };
+                if gone.holds_data() && !asked.prune_data {
+                    kept.push(gone);
+                } else {
+                    pruned.push((gone, live));
+                }
+            }
+            Ok(Plan { objects, pruned, kept })
+        })
+    }
+
+    async fn planned(
+        &self,
+        manifest: &Manifest,
+        all: &[Manifest],
+        take_over: bool,
+    ) -> Result<Planned, ClusterError> {
+        let identity = manifest.identity();
+        let live = self.api.get(&identity).await?;
+        let after = match self.api.dry_run(manifest, take_over).await {
+            Err(error) if is_made_by_then(&error, &identity, all) => Ok(manifest.value.clone()),
+            Err(error) if is_general(&error) => return Err(error),
+            after => after,
+        };
+        Ok(Planned { manifest: manifest.clone(), live, after })
+    }
+}
+
+/// Whether the object is only refused since another of the objects, its
+/// namespace or its definition, is not there yet.
+fn is_made_by_then(error: &ClusterError, identity: &Identity, all: &[Manifest]) -> bool {
+    match error.refusal {
+        Refusal::UnknownKind => all.iter().any(|other| other.defines(identity)),
+        Refusal::NotFound => all.iter().any(|other| {
+            other.kind() == "Namespace" && other.text("/metadata/name") == identity.namespace
+        }),
+        _ => false,
+    }
+}
+
+/// Whether every other object will meet the same.
+fn is_general(error: &ClusterError) -> bool {
+    matches!(error.refusal, Refusal::Unreachable | Refusal::NotAuthenticated)
+}
+
+/// What was delivered and no longer renders, in the order to delete it.
+fn gone(manifests: &[Manifest], asked: Asked<'_>) -> Vec<Identity> {
+    let kept: Vec<_> = manifests.iter().map(Manifest::identity).collect();
+    let is_in = |list: &[Identity], one: &Identity| list.iter().any(|other| other.is_same(one));
+    let mut gone: Vec<Identity> = Vec::new();
+    for one in asked.delivered.iter().rev() {
+        if !is_in(&kept, one) && !is_in(asked.held, one) && !is_in(&gone, one) {
+            gone.push(one.clone());
+        }
+    }
+    gone
+}
+
+/// An object without what the API server writes into every one.
+#[must_use]
+pub fn essence(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(object) = value.as_object_mut() {
+        object.remove("status");
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| !SERVERS_OWN.contains(&key.as_str()));
+        }
+    }
+    value
+}
+
+/// How the cluster differs from what was delivered.
+#[derive(Debug, Serialize)]
+pub struct Drift {
+    /// The objects that differ.
+    pub objects: Vec<Drifted>,
+    /// Differences that belong to a controller and were left out.
+    pub controllers: usize,
+}
+
+/// An object that differs from what was delivered.
+#[derive(Debug, Serialize)]
+pub struct Drifted {
+    /// The object.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Whether it is gone altogether.
+    pub missing: bool,
+    /// Its fields that differ.
+    pub fields: Vec<DriftedField>,
+}
+
+/// A field that differs from what was delivered.
+#[derive(Debug, Serialize)]
+pub struct DriftedField {
+    /// Its address.
+    pub field: String,
+    /// What was delivered; `None` where it was not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Value>,
+    /// What is there; `None` where it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<Value>,
+    /// Who owns it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+impl Drift {
+    /// Whether the cluster is as it was delivered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+}
+
+impl Cluster {
+    /// What in the cluster differs from these delivered objects. What a
+    /// controller owns is not counted as such.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or refuses to say what it would make
+    /// of an object.
+    pub fn drift(&self, delivered: &[Manifest]) -> Result<Drift, ClusterError> {
+        let plan = self.plan(delivered, Asked { take_over: true, ..Asked::default() })?;
+        let mut drift = Drift { objects: Vec::new(), controllers: 0 };
+        for planned in plan.objects {
+            let identity = planned.manifest.identity();
+            let Some(live) = planned.live else {
+                drift.objects.push(Drifted { identity, missing: true, fields: Vec::new() });
+                continue;
+            };
+            let after = planned.after?;
+            let fields = fields(&identity, &live, &after, &mut drift.controllers);
+            if !fields.is_empty() {
+                drift.objects.push(Drifted { identity, missing: false, fields });
+            }
+        }
+        Ok(drift)
+    }
+}
+
+fn fields(
+    identity: &Identity,
+    live: &Value,
+    after: &Value,
+    controllers: &mut usize,
+) -> Vec<DriftedField> {
+    let (before, wanted) =
+        (object(&essence(live), &identity.id()), object(&essence(after), &identity.id()));
+    let difference = Difference::between(&[before], &[wanted]);
+    let mut found = Vec::new();
+    for change in difference.objects.into_iter().flat_map(|object| object.fields) {
+        let owner = owner::of(live, &change.field);
+        if owner.as_ref().is_some_and(Owner::is_controller) {
+            *controllers += 1;
+            continue;
+        }
+        found.push(DriftedField {
+            field: change.field,
+            delivered: change.after.filter(|_| change.change != Kind::Removed),
+            live: change.before,
+            owner,
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest(kind: &str, name: &str) -> Manifest {
+        let version = if kind == "StatefulSet" { "apps/v1" } else { "v1" };
+        Manifest {
+            value: json!({"apiVersion": version, "kind": kind,
+                "metadata": {"name": name, "namespace": "trow"}}),
+        }
+    }
+
+    #[test]
+    fn what_no_longer_renders_and_nobody_else_holds_is_gone() {
+        let now = [manifest("Service", "a")];
+        let delivered: Vec<_> =
+            ["a", "b", "c", "b"].iter().map(|name| manifest("Service", name).identity()).collect();
+        let held = [manifest("Service", "c").identity()];
+        let asked = Asked { delivered: &delivered, held: &held, ..Asked::default() };
+        let names: Vec<_> = gone(&now, asked).into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["b"]);
+    }
+
+    #[test]
+    fn what_is_missing_for_now_is_no_refusal() {
+        let error = |refusal| ClusterError::new("x", refusal, "not found");
+        let set = manifest("StatefulSet", "trow-set").identity();
+        let space = manifest("Namespace", "trow");
+        assert!(is_made_by_then(&error(Refusal::NotFound), &set, std::slice::from_ref(&space)));
+        assert!(!is_made_by_then(&error(Refusal::NotFound), &set, &[]));
+        assert!(!is_made_by_then(&error(Refusal::UnknownKind), &set, &[space]));
+        let definition = Manifest {
+            value: json!({"kind": "CustomResourceDefinition",
+                "spec": {"group": "apps", "names": {"kind": "StatefulSet"}}}),
+        };
+        assert!(is_made_by_then(&error(Refusal::UnknownKind), &set, &[definition]));
+    }
+
+    #[test]
+    fn what_the_server_writes_is_no_difference() {
+        let live = json!({"kind": "X", "metadata": {"name": "x", "uid": "1", "labels": {"a": "b"}},
+            "status": {"ready": true}});
+        assert_eq!(
+            essence(&live),
+            json!({"kind": "X", "metadata": {"name": "x", "labels": {"a": "b"}}})
+        );
+    }
+}

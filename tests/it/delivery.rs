@@ -1,0 +1,406 @@
+//! `warren deploy`, `drift` and `rollback` against an API server in memory:
+//! the order, the difference, the lease, the history, and each fault.
+
+use serde_json::{Value, json};
+
+use super::api_server::{ApiServer, Fault};
+use super::deploy::{Repository, outcome};
+
+const CONTEXT: &str = "kubernetes-admin@sandbox";
+const SET: &str = "/apis/apps/v1/namespaces/trow/statefulsets/trow-set";
+const SERVICE: &str = "/api/v1/namespaces/trow/services/trow-svc";
+const VOLUME: &str = "/api/v1/persistentvolumes/trow-data-hostpath-pv";
+const ISSUER: &str = "/apis/cert-manager.io/v1/clusterissuers/ca-issuer";
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/trow/leases/warren-sandbox";
+
+/// A repository, an API server and a kubeconfig between them.
+struct Place {
+    repository: Repository,
+    server: ApiServer,
+}
+
+impl Place {
+    /// With the Secrets that the registry needs, unless nothing is to work.
+    fn new() -> Self {
+        let place = Self { repository: Repository::new(), server: ApiServer::start() };
+        place.server.kubeconfig(&place.repository.path("kubeconfig"), CONTEXT);
+        for (namespace, name) in
+            [("trow", "trow-pass"), ("trow", "trow-cred"), ("cert-manager", "ca-priv")]
+        {
+            let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
+            place.server.put(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"), object);
+        }
+        place
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.repository.warren(arguments);
+        outcome(command.env("KUBECONFIG", self.repository.path("kubeconfig")))
+    }
+
+    /// Deploys without waiting: nobody makes pods here.
+    fn deploy(&self, more: &[&str]) -> (i32, String, String) {
+        self.run(&[&["deploy", "sandbox", "--no-wait"], more].concat())
+    }
+
+    fn deployed() -> Self {
+        let place = Self::new();
+        let (code, _, stderr) = place.deploy(&[]);
+        assert_eq!(code, 0, "{stderr}");
+        place
+    }
+
+    fn change(&self, from: &str, to: &str) {
+        let text = self.repository.text("environments/sandbox.toml");
+        assert!(text.contains(from), "{from}");
+        self.repository.write("environments/sandbox.toml", &text.replace(from, to));
+    }
+
+    fn history(&self) -> Vec<Value> {
+        let (code, stdout, stderr) =
+            self.run(&["rollback", "sandbox", "--list", "--output", "json"]);
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    }
+
+    /// The states of the revisions, in order.
+    fn states(&self) -> Vec<String> {
+        let state = |record: &Value| record["state"].as_str().unwrap().to_owned();
+        self.history().iter().map(state).collect()
+    }
+
+    fn fail(&self, method: &'static str, within: &'static str, code: u16, message: &'static str) {
+        let reason = match code {
+            403 => "Forbidden",
+            409 => "Conflict",
+            422 => "Invalid",
+            _ => "",
+        };
+        let fault = Fault { method, within, without: "", code, reason, message, times: 100 };
+        self.server.fail(fault);
+    }
+}
+
+#[test]
+fn the_first_deployment_applies_in_order_and_the_second_changes_nothing() {
+    let place = Place::new();
+    let (code, stdout, stderr) = place.deploy(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("+ statefulset/trow-set"), "{stdout}");
+    assert!(stderr.contains("applied to kubernetes-admin@sandbox as revision 1"), "{stderr}");
+    let writes = place.server.writes();
+    let at = |what: &str| {
+        let found = writes.iter().position(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("{what} was not written: {writes:#?}"))
+    };
+    assert!(at("/namespaces/trow?") < at("/leases"), "the lease lives in the namespace");
+    assert!(at("/leases") < at("configmaps"), "written down under the lease");
+    assert!(at("configmaps") < at("trow-data-hostpath-pv"), "written down before it is applied");
+    assert!(at("persistentvolumes/") < at("statefulsets/"));
+    assert!(at("serviceaccounts/") < at("statefulsets/"));
+    assert!(
+        writes
+            .iter()
+            .all(|line| !line.starts_with("PATCH") || line.contains("fieldManager=warren"))
+    );
+    assert_eq!(place.server.get(LEASE).unwrap()["spec"]["holderIdentity"], "");
+    assert_eq!(place.states(), ["deployed"]);
+
+    let before = place.server.writes().len();
+    let (code, stdout, stderr) = place.deploy(&[]);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    assert!(stderr.contains("kubernetes-admin@sandbox is as it should be"), "{stderr}");
+    assert_eq!(place.server.writes().len(), before, "nothing is written, not even a lease");
+}
+
+#[test]
+fn json_tells_each_object() {
+    let place = Place::new();
+    let (code, stdout, stderr) = place.deploy(&["--output", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let cluster = &report["cluster"];
+    assert_eq!((&cluster["outcome"], &cluster["revision"]), (&json!("applied"), &json!(1)));
+    let objects = cluster["objects"].as_array().unwrap();
+    assert!(objects.contains(&json!({"object": "statefulset/trow-set", "result": "created"})));
+}
+
+#[test]
+fn what_differs_is_told_with_who_changed_it_and_put_back() {
+    let place = Place::deployed();
+    assert_eq!(place.run(&["drift", "sandbox"]).0, 0);
+    place.server.edit(SERVICE, "/spec/type", json!("NodePort"), "kubectl-edit");
+    place.server.edit(SET, "/spec/serviceName", Value::Null, "");
+    place.server.edit(SET, "/spec/replicas", json!(3), "kube-controller-manager");
+    place.server.remove("/api/v1/namespaces/trow/serviceaccounts/trow");
+    let (code, stdout, stderr) = place.run(&["drift", "sandbox"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("- serviceaccount/trow is gone"), "{stdout}");
+    let edited = "spec.type: ClusterIP -> NodePort  (kubectl-edit at 2026-02-01T00:00:00Z)";
+    assert!(stdout.contains(edited), "{stdout}");
+    assert!(stdout.contains("spec.serviceName: trow-svc -> nothing"), "{stdout}");
+    assert!(!stdout.contains("replicas"), "that is the controller's: {stdout}");
+    assert!(stderr.contains("1 field(s) of controllers left out"), "{stderr}");
+
+    let (_, stdout, _) = place.run(&["drift", "sandbox", "--output", "json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["against"], "revision 1");
+    assert_eq!(report["objects"].as_array().unwrap().len(), 3);
+
+    let (code, _, stderr) = place.deploy(&[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(".spec.type (conflict with \"kubectl-edit\")"), "{stderr}");
+    assert!(stderr.contains("--take-over"), "{stderr}");
+    assert_eq!(place.states(), ["deployed"], "nothing was begun");
+    let (code, _, stderr) = place.deploy(&["--take-over"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(place.run(&["drift", "sandbox"]).0, 0);
+}
+
+#[test]
+fn what_an_agent_delivers_is_compared_with_the_folder() {
+    let place = Place::deployed();
+    let (code, _, stderr) = place.run(&["drift", "sandbox", "--committed"]);
+    assert_eq!(code, 0, "{stderr}");
+    place.server.edit(SERVICE, "/spec/type", json!("NodePort"), "kubectl-edit");
+    let (code, _, stderr) = place.run(&["drift", "sandbox", "--committed"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("compared with deploy/sandbox"), "{stderr}");
+}
+
+#[test]
+fn an_earlier_delivery_comes_back_as_a_new_revision() {
+    let place = Place::deployed();
+    place.change("user = \"trow-pass\"", "user = \"trow-pass\"\nreplicas = 1");
+    place.change("uid = 999", "uid = 998");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    let uid = |place: &Place| {
+        let set = place.server.get(SET).unwrap();
+        set.pointer("/spec/template/spec/securityContext/runAsUser").cloned()
+    };
+    assert_eq!(uid(&place), Some(json!(998)));
+    let (code, stdout, stderr) = place.run(&["rollback", "sandbox", "--no-wait", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("runAsUser: 998 -> 999"), "{stdout}");
+    assert!(stderr.contains("back at revision 1, as revision 3"), "{stderr}");
+    assert_eq!(uid(&place), Some(json!(999)));
+    assert_eq!(place.history()[2]["rollback_of"], 1);
+    let (code, _, stderr) = place.run(&["rollback", "sandbox", "7"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("it keeps 1, 2, 3"), "{stderr}");
+}
+
+#[test]
+fn what_no_longer_renders_is_pruned_and_data_is_kept() {
+    let place = Place::deployed();
+    place.change("kind = \"host-path\"", "kind = \"local\"\nnode = \"n1\"");
+    place.change("provider = \"metallb\"", "provider = \"none\"");
+    let (code, stdout, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("- ipaddresspool/trow"), "{stdout}");
+    assert!(stderr.contains("ipaddresspool/trow pruned"), "{stderr}");
+    assert!(place.server.paths("ipaddresspools/").is_empty());
+    assert!(
+        stderr.contains("persistentvolume/trow-data-hostpath-pv no longer renders and is left")
+    );
+    assert!(place.server.get(VOLUME).is_some());
+}
+
+#[test]
+fn what_another_environment_holds_is_not_pruned() {
+    let place = Place::deployed();
+    let record = place.server.get("/api/v1/namespaces/trow/configmaps/warren-sandbox-r1").unwrap();
+    let mut other = record.clone();
+    other["metadata"]["labels"]["warren.environment"] = json!("lapin");
+    other["metadata"]["name"] = json!("warren-lapin-r1");
+    place.server.put("/api/v1/namespaces/lapin/configmaps/warren-lapin-r1", other);
+    place.change("provider = \"metallb\"", "provider = \"none\"");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(place.server.paths("ipaddresspools/").len(), 1, "lapin holds it too");
+}
+
+#[test]
+fn a_refusal_is_known_before_anything_is_applied() {
+    for (code, message, told) in [
+        (
+            403,
+            "statefulsets.apps \"trow-set\" is forbidden: User \"dev\" cannot patch resource \
+             \"statefulsets\" in API group \"apps\" in the namespace \"trow\"",
+            "may not patch statefulsets.apps in namespace trow",
+        ),
+        (422, "spec.volumeName: Invalid value: field is immutable", "can't be changed"),
+        (400, "admission webhook \"v.example\" denied the request: no tags", "its message says"),
+    ] {
+        let place = Place::new();
+        place.fail("PATCH", "statefulsets", code, message);
+        let (exit, _, stderr) = place.deploy(&[]);
+        assert_eq!(exit, 1, "{stderr}");
+        assert!(
+            stderr.contains("nothing was applied: the cluster refuses 1 object(s)"),
+            "{stderr}"
+        );
+        assert!(stderr.contains(told), "{stderr}");
+        assert!(place.server.writes().is_empty(), "{:?}", place.server.writes());
+        place.server.heal();
+        assert_eq!(place.deploy(&[]).0, 0, "the next run goes through");
+    }
+}
+
+#[test]
+fn a_kind_that_the_cluster_lacks_is_told_with_what_brings_it() {
+    let place = Place::new();
+    place.server.forget("ClusterIssuer");
+    let (code, _, stderr) = place.deploy(&[]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no kind ClusterIssuer in cert-manager.io/v1"), "{stderr}");
+    assert!(stderr.contains("install what brings it"), "{stderr}");
+}
+
+#[test]
+fn a_deployment_that_was_cut_off_is_repaired_by_the_next() {
+    let place = Place::new();
+    place.server.fail(Fault {
+        method: "PATCH",
+        within: "statefulsets",
+        without: "dryRun",
+        code: 0,
+        reason: "",
+        message: "",
+        times: 1,
+    });
+    let (code, _, stderr) = place.deploy(&[]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("revision 1 is half applied"), "{stderr}");
+    assert!(stderr.contains("go on with warren deploy sandbox"), "{stderr}");
+    assert!(place.server.get(SERVICE).is_some() && place.server.get(SET).is_none());
+    assert_eq!(place.states(), ["failed"]);
+    // What the broken one applied and the next no longer renders is pruned too.
+    place.change("provider = \"metallb\"", "provider = \"none\"");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("revision 1 (failed"), "{stderr}");
+    assert!(place.server.get(SET).is_some());
+    assert_eq!(place.states(), ["failed", "deployed"]);
+}
+
+#[test]
+fn of_two_deployments_at_once_one_leaves() {
+    let place = Place::deployed();
+    let mut lease = place.server.get(LEASE).unwrap();
+    lease["spec"]["holderIdentity"] = json!("anna@build (1)");
+    lease["spec"]["renewTime"] = json!("2099-01-01T00:00:00.000000Z");
+    place.server.put(LEASE, lease.clone());
+    place.change("uid = 999", "uid = 998");
+    let (code, _, stderr) = place.deploy(&["--yes", "--lock-timeout", "1"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("anna@build (1) deploys sandbox since"), "{stderr}");
+    assert!(stderr.contains("--lock-timeout"), "{stderr}");
+    assert_eq!(place.states(), ["deployed"], "nothing was begun");
+    // A holder that died leaves it behind for a minute at most.
+    lease["spec"]["renewTime"] = json!("2026-01-01T00:00:00.000000Z");
+    place.server.put(LEASE, lease);
+    let (code, _, stderr) = place.deploy(&["--yes", "--lock-timeout", "1"]);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn a_delivery_in_between_is_noticed() {
+    let place = Place::deployed();
+    place.change("uid = 999", "uid = 998");
+    let taken = "/api/v1/namespaces/trow/configmaps/warren-sandbox-r2";
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
+    place.server.put(taken, object);
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("revision 2 was delivered by somebody else"), "{stderr}");
+    let set = place.server.get(SET).unwrap();
+    assert_eq!(set.pointer("/spec/template/spec/securityContext/runAsUser"), Some(&json!(999)));
+    assert_eq!(place.server.get(LEASE).unwrap()["spec"]["holderIdentity"], "", "given back");
+}
+
+#[test]
+fn credentials_that_are_not_accepted_are_told_as_such() {
+    let place = Place::new();
+    place.server.expect_token("another");
+    let (code, _, stderr) = place.deploy(&["--require-cluster"]);
+    assert_eq!(code, 4);
+    assert!(stderr.contains("does not accept the kubeconfig's credentials"), "{stderr}");
+    assert!(stderr.contains("has expired or is wrong"), "{stderr}");
+    let (code, _, stderr) = place.run(&["drift", "sandbox"]);
+    assert_eq!(code, 4, "{stderr}");
+}
+
+#[test]
+fn data_at_risk_needs_a_yes_where_nobody_can_be_asked() {
+    let place = Place::deployed();
+    place.change("kind = \"host-path\"", "kind = \"local\"\nnode = \"n1\"");
+    let (code, stdout, stderr) = place.deploy(&["--prune-data"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("- persistentvolume/trow-data-hostpath-pv  ! data loss"), "{stdout}");
+    assert!(stderr.contains("this puts data at risk") && stderr.contains("--yes"), "{stderr}");
+    assert!(place.server.get(VOLUME).is_some());
+    let (code, _, stderr) = place.deploy(&["--prune-data", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(place.server.get(VOLUME).is_none());
+}
+
+#[test]
+fn it_waits_until_everything_is_healthy_and_says_why_it_is_not() {
+    let place = Place::new();
+    let ready = json!([{"type": "Ready", "status": "True"}]);
+    let make_ready = |place: &Place| {
+        place.server.edit(ISSUER, "/status", json!({"conditions": ready}), "cert-manager");
+    };
+    assert_eq!(place.deploy(&[]).0, 0);
+    make_ready(&place);
+    place.server.put(
+        "/api/v1/namespaces/trow/pods/trow-set-0",
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "trow-set-0", "labels": {"app": "trow"}},
+            "status": {"containerStatuses": [{"name": "trow-pod", "restartCount": 4,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}]},
+        }),
+    );
+    place.server.put(
+        "/api/v1/namespaces/trow/events/e",
+        json!({"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "FailedMount",
+            "metadata": {"name": "e"}, "message": "no such file",
+            "involvedObject": {"kind": "Pod", "name": "trow-set-0"}}),
+    );
+    place.change("uid = 999", "uid = 998");
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--yes", "--timeout", "0"]);
+    assert_eq!(code, 1, "{stderr}");
+    for told in [
+        "revision 2 is applied, but statefulset/trow-set is not healthy",
+        "pod trow-set-0, trow-pod: CrashLoopBackOff back-off",
+        "ended with exit code 1 (Error), 4 restarts",
+        "event on pod/trow-set-0: FailedMount no such file",
+        "warren rollback sandbox 1",
+    ] {
+        assert!(stderr.contains(told), "{told}: {stderr}");
+    }
+    assert_eq!(place.states(), ["deployed", "failed"]);
+    place.server.edit(
+        SET,
+        "/status",
+        json!({"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}),
+        "kube-controller-manager",
+    );
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--yes", "--timeout", "30"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(place.states(), ["deployed", "failed", "deployed"]);
+}
+
+#[test]
+fn missing_secrets_are_told_and_not_waited_for() {
+    let place = Place::new();
+    place.server.remove("/api/v1/namespaces/trow/secrets/trow-pass");
+    let (code, _, stderr) = place.run(&["deploy", "sandbox"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("make it with warren secret sandbox trow-pass --apply"), "{stderr}");
+    assert!(stderr.contains("not waited for"), "{stderr}");
+}
