@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    check, deploy, diff, drift, explain, image, import, new, render, rollback, schema, secret, up,
-    upstream, verify,
+    check, deploy, diff, drift, explain, image, import, new, propose, render, rollback, schema,
+    secret, up, upstream, verify,
 };
 
 /// How a command prints what it found.
@@ -56,6 +56,8 @@ pub enum Command {
     Drift(drift::Args),
     /// Go back to an earlier delivery.
     Rollback(rollback::Args),
+    /// Open or update the pull request of an environment.
+    Propose(propose::Args),
     /// Show what a render would change, by object and field, with the risks.
     Diff(diff::Args),
     /// Say where each value of an environment came from.

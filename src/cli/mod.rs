@@ -16,6 +16,7 @@ pub mod import;
 pub mod load;
 pub mod new;
 pub mod printer;
+pub mod propose;
 pub mod render;
 pub mod rollback;
 pub mod sarif;
@@ -64,6 +65,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Schema(args) => schema::run(args, context),
         Command::Deploy(args) => deploy::run(args, context),
         Command::Drift(args) => drift::run(args, context),
+        Command::Propose(args) => propose::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Explain(args) => explain::run(args, context),

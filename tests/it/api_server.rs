@@ -13,10 +13,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+
+use super::loopback;
 
 /// Group and version, kind, plural, namespaced.
 const KINDS: [(&str, &str, &str, bool); 17] = [
@@ -83,26 +82,8 @@ impl ApiServer {
     /// A server with the namespaces that our neighbours bring.
     pub fn start() -> Self {
         let cluster = Arc::new(Mutex::new(Cluster::default()));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = cluster.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let router = Router::new().fallback(answer).with_state(state);
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    let service = TowerToHyperService::new(router.clone());
-                    let http = auto::Builder::new(TokioExecutor::new());
-                    tokio::spawn(async move {
-                        // The client may go away at any time.
-                        let _ = http.serve_connection(TokioIo::new(stream), service).await;
-                    });
-                }
-            });
-        });
+        let router = Router::new().fallback(answer).with_state(cluster.clone());
+        let address = loopback::serve(router);
         let server = Self { address, cluster };
         for name in ["cert-manager", "metallb-system"] {
             let object =
@@ -240,7 +221,7 @@ impl Cluster {
         path: &str,
         wanted: &Value,
         query: &BTreeMap<String, String>,
-    ) -> Result<Value, Response> {
+    ) -> Result<Value, Box<Response>> {
         let force = query.get("force").is_some_and(|value| value == "true");
         let manager = query["fieldManager"].clone();
         let held: Vec<_> = self
@@ -262,12 +243,13 @@ impl Cluster {
                 .collect();
             let mut body = status(409, "Conflict", "Apply failed with conflicts");
             body["details"] = json!({"causes": causes});
-            return Err(response(409, &body));
+            return Err(Box::new(response(409, &body)));
         }
         if let Some(namespace) = wanted["metadata"]["namespace"].as_str()
             && !self.objects.contains_key(&format!("/api/v1/namespaces/{namespace}"))
         {
-            return Err(failure(404, "NotFound", &format!("namespaces \"{namespace}\" not found")));
+            let message = format!("namespaces \"{namespace}\" not found");
+            return Err(Box::new(failure(404, "NotFound", &message)));
         }
         let before = self.objects.get(path).cloned();
         let mut after = before.clone().unwrap_or_else(|| json!({"metadata": {}}));
@@ -364,7 +346,7 @@ async fn answer(
         ("GET", _) => cluster.read(path, &query),
         ("PATCH", _) => match cluster.apply(path, &parsed(), &query) {
             Ok(object) => response(200, &object),
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         },
         ("POST", _) => {
             let object = parsed();

@@ -1,5 +1,5 @@
 //! A git server over smart HTTP, small enough to misbehave on purpose:
-//! protocol version 0, upload-pack, stateless, shallow.
+//! protocol version 0, stateless; upload-pack, shallow too, and receive-pack.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -29,6 +29,10 @@ pub enum Behaviour {
     NotFound,
     /// Answers a page.
     Page,
+    /// What it should, for who has this Authorization header.
+    Guard(String),
+    /// What it should, but takes no push: a hook refuses it.
+    Refuse,
 }
 
 /// A running server; it stops when this goes out of scope.
@@ -112,11 +116,28 @@ fn answer(
         }
         _ => {}
     }
+    if let Behaviour::Guard(authorization) = behaviour {
+        let sent = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("authorization").then(|| value.trim())
+        });
+        if sent != Some(authorization.as_str()) {
+            let challenge = "WWW-Authenticate: Basic realm=\"git\"\r\n";
+            return respond(&mut stream, "401 Unauthorized", challenge, b"", 0);
+        }
+    }
     let repository = Repository::open(path).unwrap();
-    if target.ends_with("/info/refs?service=git-upload-pack") {
-        let refs = advertise(&repository);
-        let kind = "Content-Type: application/x-git-upload-pack-advertisement\r\n";
-        return respond(&mut stream, "200 OK", kind, &refs, refs.len());
+    for service in ["git-upload-pack", "git-receive-pack"] {
+        if target.ends_with(&format!("/info/refs?service={service}")) {
+            let refs = advertise(&repository, service);
+            let kind = format!("Content-Type: application/x-{service}-advertisement\r\n");
+            return respond(&mut stream, "200 OK", &kind, &refs, refs.len());
+        }
+    }
+    if target.ends_with("/git-receive-pack") {
+        let result = receive_pack(&repository, &body, *behaviour == Behaviour::Refuse);
+        let kind = "Content-Type: application/x-git-receive-pack-result\r\n";
+        return respond(&mut stream, "200 OK", kind, &result, result.len());
     }
     let result = upload_pack(&repository, &body);
     let kind = "Content-Type: application/x-git-upload-pack-result\r\n";
@@ -190,8 +211,13 @@ fn packet(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-fn advertise(repository: &Repository) -> Vec<u8> {
-    let capabilities = "multi_ack_detailed side-band-64k ofs-delta shallow no-progress";
+fn advertise(repository: &Repository, service: &str) -> Vec<u8> {
+    let push = service == "git-receive-pack";
+    let capabilities = if push {
+        "report-status delete-refs ofs-delta"
+    } else {
+        "multi_ack_detailed side-band-64k ofs-delta shallow no-progress"
+    };
     let mut lines = Vec::new();
     for reference in repository.references().unwrap() {
         let reference = reference.unwrap();
@@ -199,12 +225,12 @@ fn advertise(repository: &Repository) -> Vec<u8> {
         let Some(id) = reference.target() else { continue };
         lines.push(format!("{id} {name}"));
         let peeled = reference.peel_to_commit().unwrap().id();
-        if peeled != id {
+        if peeled != id && !push {
             lines.push(format!("{peeled} {name}^{{}}"));
         }
     }
     let mut out = Vec::new();
-    packet(&mut out, b"# service=git-upload-pack\n");
+    packet(&mut out, format!("# service={service}\n").as_bytes());
     out.extend_from_slice(b"0000");
     for (index, line) in lines.iter().enumerate() {
         let line =
@@ -253,6 +279,48 @@ fn upload_pack(repository: &Repository, request: &[u8]) -> Vec<u8> {
         let mut band = vec![1];
         band.extend_from_slice(part);
         packet(&mut out, &band);
+    }
+    out.extend_from_slice(b"0000");
+    out
+}
+
+/// Takes one push: the commands, then the pack; `refuse` as a hook does.
+fn receive_pack(repository: &Repository, request: &[u8], refuse: bool) -> Vec<u8> {
+    let mut rest = request;
+    let mut commands = Vec::new();
+    loop {
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..4]).unwrap(), 16).unwrap();
+        if length == 0 {
+            rest = &rest[4..];
+            break;
+        }
+        let line = std::str::from_utf8(&rest[4..length]).unwrap();
+        let line = line.split('\0').next().unwrap().trim_end();
+        let mut words = line.splitn(3, ' ').map(str::to_owned);
+        commands.push([(); 3].map(|()| words.next().unwrap()));
+        rest = &rest[length..];
+    }
+    if rest.starts_with(b"PACK") {
+        let odb = repository.odb().unwrap();
+        let mut writer = odb.packwriter().unwrap();
+        writer.write_all(rest).unwrap();
+        writer.commit().unwrap();
+    }
+    let mut out = Vec::new();
+    packet(&mut out, b"unpack ok\n");
+    for [old, new, name] in commands {
+        let now = repository.find_reference(&name).ok().and_then(|found| found.target());
+        let is_now = now.map_or_else(|| "0".repeat(40), |id| id.to_string()) == old;
+        let status = if refuse {
+            format!("ng {name} pre-receive hook declined\n")
+        } else if is_now {
+            let new = Oid::from_str(&new).unwrap();
+            repository.reference(&name, new, true, "push").unwrap();
+            format!("ok {name}\n")
+        } else {
+            format!("ng {name} fetch first\n")
+        };
+        packet(&mut out, status.as_bytes());
     }
     out.extend_from_slice(b"0000");
     out

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use http::{Method, Request};
 use kube::Client;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{ClusterError, Refusal};
 use super::manifest::{Identity, Manifest, text};
+use crate::delivery::url::escaped;
 
 /// Who owns the fields that we apply.
 pub const FIELD_MANAGER: &str = "warren";
@@ -318,15 +318,6 @@ fn or_all(namespace: &str) -> &str {
     if namespace.is_empty() { "all namespaces" } else { namespace }
 }
 
-/// What needs no escape in a segment of a path or a value of a query
-/// (RFC 3986 section 2.3).
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A text as one segment of a path or one value of a query.
-fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +329,5 @@ mod tests {
         assert_eq!(collection("v1", &resource(true), "trow"), "/api/v1/namespaces/trow/xs");
         assert_eq!(collection("v1", &resource(true), ""), "/api/v1/xs");
         assert_eq!(collection("a.b/v1", &resource(false), "trow"), "/apis/a.b/v1/xs");
-        assert_eq!(escaped("a=b,c/../d"), "a%3Db%2Cc%2F..%2Fd");
     }
 }

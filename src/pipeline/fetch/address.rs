@@ -55,8 +55,24 @@ impl Address {
         self.authorization.as_deref()
     }
 
+    /// Whether the address itself holds a user.
+    #[must_use]
+    pub fn has_user(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// The same address for this user.
+    #[must_use]
+    pub fn with_user(mut self, user: &str, password: &str) -> Self {
+        let pair = format!("{user}:{password}");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        self.authorization = Some(format!("Basic {encoded}"));
+        self
+    }
+
     /// Whether it is spoken to over HTTP.
-    pub(super) fn is_smart(&self) -> bool {
+    #[must_use]
+    pub fn is_smart(&self) -> bool {
         self.smart
     }
 }

@@ -14,6 +14,7 @@ use git2::{Direction, ErrorClass, FetchOptions, Oid, RemoteCallbacks, RemoteHead
 pub use address::Address;
 pub use budget::{Budget, Limits};
 pub use error::FetchError;
+pub use session::root_certificates;
 
 use session::Session;
 
@@ -78,6 +79,32 @@ pub fn fetch(
             known.unwrap_or_else(|| error.into_fetch_error(address))
         })
     })
+}
+
+/// Runs git operations on a remote that is spoken to over HTTP within the
+/// budget: `work` gets the url to hand to libgit2, for fetching or pushing.
+///
+/// # Errors
+/// What ended the HTTP exchange where one did, else what libgit2 says.
+pub fn over_http<T>(
+    address: &Address,
+    budget: &Arc<Budget>,
+    work: impl FnOnce(&str) -> Result<T, git2::Error>,
+) -> Result<T, HttpError> {
+    let session = Session::new(address.clone(), Arc::clone(budget), budget.share(1));
+    transport::with_session(&session, || {
+        work(&format!("{}{}", transport::PREFIX, address.url()))
+            .map_err(|error| session.take_error().map_or(HttpError::Git(error), HttpError::Http))
+    })
+}
+
+/// What ended [`over_http`].
+#[derive(Debug)]
+pub enum HttpError {
+    /// The exchange itself.
+    Http(FetchError),
+    /// Something else in libgit2.
+    Git(git2::Error),
 }
 
 fn local_path(address: &Address) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! The HTTP exchanges of one fetch: limits, redirects, and the error that the
+//! The HTTP exchanges of one fetch or push: limits, redirects, and the error that the
 //! way through libgit2 would lose.
 
 use std::io::{self, Read};
@@ -17,13 +17,17 @@ use super::redirect::{self, Refusal};
 /// How often a redirect is followed.
 const REDIRECTS: usize = 5;
 
-/// The two requests of a fetch.
+/// The requests of a fetch, and those of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Which refs are there.
+    /// Which refs are there, to fetch.
     Refs,
     /// Send the objects.
     Pack,
+    /// Which refs are there, to push.
+    PushRefs,
+    /// Take the objects.
+    Push,
 }
 
 impl Step {
@@ -31,6 +35,8 @@ impl Step {
         match self {
             Self::Refs => "/info/refs?service=git-upload-pack",
             Self::Pack => "/git-upload-pack",
+            Self::PushRefs => "/info/refs?service=git-receive-pack",
+            Self::Push => "/git-receive-pack",
         }
     }
 
@@ -38,11 +44,27 @@ impl Step {
         match self {
             Self::Refs => "application/x-git-upload-pack-advertisement",
             Self::Pack => "application/x-git-upload-pack-result",
+            Self::PushRefs => "application/x-git-receive-pack-advertisement",
+            Self::Push => "application/x-git-receive-pack-result",
         }
+    }
+
+    /// The type of what is sent; nothing is sent to ask for refs.
+    fn request(self) -> Option<&'static str> {
+        match self {
+            Self::Refs | Self::PushRefs => None,
+            Self::Pack => Some("application/x-git-upload-pack-request"),
+            Self::Push => Some("application/x-git-receive-pack-request"),
+        }
+    }
+
+    /// Whether it is the first request of an exchange.
+    fn is_first(self) -> bool {
+        self.request().is_none()
     }
 }
 
-/// One fetch from one source.
+/// One fetch from one source, or one push to it.
 #[derive(Debug)]
 pub(super) struct Session {
     address: Address,
@@ -86,12 +108,13 @@ impl Session {
         let mut url = format!("{base}{}", step.path());
         let started = Instant::now();
         for _ in 0..=REDIRECTS {
-            let limit = match step {
-                Step::Refs => self.reach.saturating_sub(started.elapsed()),
-                Step::Pack => self.budget.limits().stall,
+            let limit = if step.is_first() {
+                self.reach.saturating_sub(started.elapsed())
+            } else {
+                self.budget.limits().stall
             };
             let answer = self.send(step, &url, body, limit.min(self.budget.left()));
-            if step == Step::Refs {
+            if step.is_first() {
                 self.budget.spend(started.elapsed());
             }
             let response = answer?;
@@ -148,11 +171,9 @@ impl Session {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         request = request.header(header::ACCEPT, step.answer());
-        let request = match step {
-            Step::Refs => request.method(Method::GET),
-            Step::Pack => request
-                .method(Method::POST)
-                .header(header::CONTENT_TYPE, "application/x-git-upload-pack-request"),
+        let request = match step.request() {
+            None => request.method(Method::GET),
+            Some(kind) => request.method(Method::POST).header(header::CONTENT_TYPE, kind),
         };
         request.body(body.to_vec()).map_err(|error| self.unreachable(&error))
     }
@@ -265,7 +286,8 @@ fn agent(address: &Address, budget: &Budget) -> ureq::Agent {
 }
 
 /// What this machine trusts; where it says nothing, what browsers trust.
-fn root_certificates() -> RootCerts {
+#[must_use]
+pub fn root_certificates() -> RootCerts {
     let found = rustls_native_certs::load_native_certs().certs;
     if found.is_empty() {
         return RootCerts::WebPki;

@@ -72,9 +72,8 @@ impl SmartSubtransport for Http {
         let step = match service {
             Service::UploadPackLs => Step::Refs,
             Service::UploadPack => Step::Pack,
-            Service::ReceivePackLs | Service::ReceivePack => {
-                return Err(git2::Error::from_str("this transport fetches, it does not push"));
-            }
+            Service::ReceivePackLs => Step::PushRefs,
+            Service::ReceivePack => Step::Push,
         };
         let session = Arc::clone(&self.session);
         Ok(Box::new(Exchange { session, step, request: Vec::new(), answer: None }))

@@ -1,0 +1,57 @@
+//! The REST API of Gitea and Forgejo, version 1: pull requests.
+
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::http::{ForgeError, Http};
+use super::{Pull, Request};
+
+const FIELDS: [&str; 3] = ["number", "html_url", "body"];
+/// What the server gives at most on a page, unless it was set lower.
+const PAGE: usize = 50;
+/// How many pages of open pull requests are looked through.
+const PAGES: usize = 40;
+
+/// The list has no filter by branch, so that it is looked through.
+pub(super) fn find(
+    http: &Http,
+    repository: &str,
+    request: &Request,
+) -> Result<Option<Pull>, ForgeError> {
+    let is = |pull: &Value, side: &str, branch: &str| pull[side]["ref"] == json!(branch);
+    for page in 1..=PAGES {
+        let path = format!("/repos/{repository}/pulls?state=open&limit={PAGE}&page={page}");
+        let answer = http.get(&path)?;
+        let list = http.list(&path, &answer)?;
+        let mut ours = list
+            .iter()
+            .filter(|pull| is(pull, "head", &request.head) && is(pull, "base", &request.base));
+        if let Some(pull) = ours.next() {
+            return http.pull(&path, pull, FIELDS).map(Some);
+        }
+        if list.is_empty() {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn open(http: &Http, repository: &str, request: &Request) -> Result<Pull, ForgeError> {
+    let path = format!("/repos/{repository}/pulls");
+    let body = json!({
+        "title": request.title, "body": request.body, "head": request.head, "base": request.base,
+    });
+    let answer = http.send(&Method::POST, &path, Some(&body))?;
+    http.pull(&path, &answer, FIELDS)
+}
+
+pub(super) fn update(
+    http: &Http,
+    repository: &str,
+    number: u64,
+    request: &Request,
+) -> Result<(), ForgeError> {
+    let path = format!("/repos/{repository}/pulls/{number}");
+    let body = json!({"title": request.title, "body": request.body});
+    http.send(&Method::PATCH, &path, Some(&body)).map(|_| ())
+}

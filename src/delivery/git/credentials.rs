@@ -1,0 +1,139 @@
+//! Who we are to a remote and its forge: a token from the environment, or what
+//! git's credential helper knows.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// The variables that may hold a token, by what a host is called. The first is
+/// ours and goes for every host.
+const OURS: &str = "WARREN_FORGE_TOKEN";
+const BY_HOST: [(&str, &[&str]); 4] = [
+    ("github", &["GITHUB_TOKEN", "GH_TOKEN"]),
+    ("gitlab", &["GITLAB_TOKEN"]),
+    ("codeberg", &["FORGEJO_TOKEN", "GITEA_TOKEN"]),
+    ("", &["FORGEJO_TOKEN", "GITEA_TOKEN"]),
+];
+
+/// A user and a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user, as git sends it. Forges that take a token ignore it.
+    pub user: String,
+    /// The token or password.
+    pub secret: String,
+    /// Where they came from.
+    pub source: Source,
+}
+
+/// Where credentials came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An environment variable of this name.
+    Variable(String),
+    /// git's credential helper.
+    Helper,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// Those for the remote at this url, if there are any.
+    #[must_use]
+    pub fn find(url: &str) -> Option<Self> {
+        from_variables(&host(url), |name| std::env::var(name).ok()).or_else(|| helper(url))
+    }
+}
+
+/// The host's name in a url, without user and port.
+#[must_use]
+pub fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
+    host[..end.unwrap_or(host.len())].to_lowercase()
+}
+
+fn from_variables(host: &str, read: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
+    let named = BY_HOST.iter().find(|(part, _)| host.contains(part)).map_or(&[][..], |one| one.1);
+    std::iter::once(&OURS).chain(named).find_map(|name| {
+        let secret = read(name).filter(|secret| !secret.trim().is_empty())?;
+        let user = if host.contains("gitlab") { "oauth2" } else { "x-access-token" };
+        Some(Credentials {
+            user: user.to_owned(),
+            secret: secret.trim().to_owned(),
+            source: Source::Variable((*name).to_owned()),
+        })
+    })
+}
+
+/// What `git credential fill` answers without asking anybody; nothing where
+/// there is no git.
+fn helper(url: &str) -> Option<Credentials> {
+    let mut child = Command::new("git")
+        .args(["-c", "core.askPass=", "credential", "fill"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env_remove("GIT_ASKPASS")
+        .env_remove("SSH_ASKPASS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let written =
+        child.stdin.take().map(|mut stdin| stdin.write_all(format!("url={url}\n\n").as_bytes()));
+    let output = child.wait_with_output().ok()?;
+    if !output.status.success() || written.is_none_or(|written| written.is_err()) {
+        return None;
+    }
+    let text = String::from_utf8(output.stdout).ok()?;
+    let value = |key: &str| {
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned))
+    };
+    Some(Credentials {
+        user: value("username")?,
+        secret: value("password").filter(|secret| !secret.is_empty())?,
+        source: Source::Helper,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_decides_which_variables_are_read() {
+        let found = |host: &str, set: &[&str]| {
+            let read = |name: &str| set.contains(&name).then(|| format!("of {name}\n"));
+            from_variables(host, read).map(|found| (found.user, found.secret))
+        };
+        let pair = |user: &str, secret: &str| Some((user.to_owned(), secret.to_owned()));
+        let all = ["GITHUB_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN"];
+        assert_eq!(found("github.com", &all), pair("x-access-token", "of GITHUB_TOKEN"));
+        assert_eq!(found("gitlab.example", &all), pair("oauth2", "of GITLAB_TOKEN"));
+        assert_eq!(found("git.example", &all), pair("x-access-token", "of GITEA_TOKEN"));
+        assert_eq!(found("git.example", &["GITHUB_TOKEN"]), None, "it is another host's");
+        let ours = ["WARREN_FORGE_TOKEN", "GITHUB_TOKEN"];
+        assert_eq!(found("github.com", &ours), pair("x-access-token", "of WARREN_FORGE_TOKEN"));
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let read = |name: &str| (name == OURS).then(|| "s3cret".to_owned());
+        let found = from_variables("h", read).unwrap();
+        assert!(!format!("{found:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn the_host_is_found_in_every_form_of_url() {
+        assert_eq!(host("https://me:pw@Git.example:8443/a/b.git"), "git.example");
+        assert_eq!(host("ssh://git@git.example:22/a"), "git.example");
+        assert_eq!(host("git@git.example:a/b.git"), "git.example");
+        assert_eq!(host("http://[::1]:3000/a"), "[::1]");
+    }
+}

@@ -1,0 +1,414 @@
+//! `warren propose`: the branch, the pull request, and what is never
+//! overwritten; against a folder, a git server over HTTP, and the APIs of the
+//! forges in memory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use git2::{IndexAddOption, Oid, Repository as Git, RepositoryInitOptions, Signature};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::deploy::{Repository, outcome};
+use super::forge_server::ForgeServer;
+use super::git_server::{Behaviour, GitServer};
+
+const BRANCH: &str = "refs/heads/warren/sandbox";
+
+/// A repository with its rendering committed, and the bare one it came from.
+struct Place {
+    work: Repository,
+    bare: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let work = Repository::new();
+        for name in ["sandbox", "lapin"] {
+            work.warren(&["deploy", name, "--no-apply"]).assert().success();
+        }
+        let bare = tempfile::tempdir().unwrap();
+        let mut options = RepositoryInitOptions::new();
+        Git::init_opts(bare.path(), options.bare(true).initial_head("main")).unwrap();
+        let place = Self { work, bare };
+        let git = Git::init_opts(place.work.path(""), options.bare(false)).unwrap();
+        git.config().unwrap().set_str("user.name", "Anna").unwrap();
+        git.config().unwrap().set_str("user.email", "anna@example").unwrap();
+        git.remote("origin", bare_url(&place.bare)).unwrap();
+        let main = Self::commit_all(&git);
+        place.put(&git, "refs/heads/main", main);
+        place
+    }
+
+    /// Commits the work tree to the current branch.
+    fn commit_all(git: &Git) -> Oid {
+        let mut index = git.index().unwrap();
+        index.add_all(["*"], IndexAddOption::DEFAULT, None).unwrap();
+        index.write().unwrap();
+        let tree = git.find_tree(index.write_tree().unwrap()).unwrap();
+        let who = Signature::now("Anna", "anna@example").unwrap();
+        let parent = git.head().ok().and_then(|head| head.peel_to_commit().ok());
+        let parents: Vec<_> = parent.iter().collect();
+        git.commit(Some("HEAD"), &who, &who, "state", &tree, &parents).unwrap()
+    }
+
+    /// Makes a ref of the bare repository point to a commit of the work tree's.
+    fn put(&self, git: &Git, name: &str, commit: Oid) {
+        let local = format!("refs/tests/{commit}");
+        git.reference(&local, commit, true, "").unwrap();
+        let mut remote = git.remote_anonymous(bare_url(&self.bare)).unwrap();
+        remote.push(&[format!("+{local}:{name}")], None).unwrap();
+    }
+
+    fn git(&self) -> Git {
+        Git::open(self.bare.path()).unwrap()
+    }
+
+    fn tip(&self, name: &str) -> Option<Oid> {
+        self.git().find_reference(name).ok()?.target()
+    }
+
+    fn change(&self) {
+        let toml = self.work.text("environments/sandbox.toml").replace("10Gi", "20Gi");
+        self.work.write("environments/sandbox.toml", &toml);
+    }
+
+    fn propose(&self, more: &[&str]) -> (i32, String, String) {
+        self.propose_with(more, &[])
+    }
+
+    fn propose_with(&self, more: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+        let mut command = self.work.warren(&[&["propose", "sandbox"], more].concat());
+        for name in ["GITHUB_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN", "FORGEJO_TOKEN"] {
+            command.env_remove(name);
+        }
+        // No helper of the machine may answer here.
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        outcome(command.envs(variables.iter().copied()))
+    }
+
+    /// The files that a commit changes, against its parent.
+    fn changed(&self, commit: Oid) -> Vec<String> {
+        let git = self.git();
+        let commit = git.find_commit(commit).unwrap();
+        let (old, new) = (commit.parent(0).unwrap().tree().unwrap(), commit.tree().unwrap());
+        let diff = git.diff_tree_to_tree(Some(&old), Some(&new), None).unwrap();
+        let path =
+            |delta: git2::DiffDelta<'_>| -> PathBuf { delta.new_file().path().unwrap().into() };
+        diff.deltas().map(|delta| path(delta).to_string_lossy().into_owned()).collect()
+    }
+}
+
+fn bare_url(bare: &TempDir) -> &str {
+    // Called again and again; the path lives as long as the folder.
+    bare.path().to_str().map(str::trim_end).unwrap()
+}
+
+#[test]
+fn one_commit_holds_the_environments_own_files_and_nothing_else() {
+    let place = Place::new();
+    place.change();
+    // What is not of this environment stays out of it.
+    place.work.write("notes.txt", "mine\n");
+    let head = Git::open(place.work.path("")).unwrap().head().unwrap().target();
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    let tip = place.tip(BRANCH).unwrap();
+    assert_eq!(
+        place.changed(tip),
+        [
+            "deploy/.provenance/sandbox.intoto.json",
+            "deploy/sandbox/persistentvolume-trow-data-hostpath-pv.yaml",
+            "deploy/sandbox/statefulset-trow-set.yaml",
+            "environments/sandbox.toml",
+        ]
+    );
+    let git = place.git();
+    let commit = git.find_commit(tip).unwrap();
+    let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+    assert!(
+        message.starts_with("sandbox: 0 added, 2 changed, 0 removed; immutable field"),
+        "{message}"
+    );
+    assert!(message.contains("10Gi -> 20Gi"), "{message}");
+    assert_eq!(commit.parent_id(0).ok(), place.tip("refs/heads/main"));
+    let work = Git::open(place.work.path("")).unwrap();
+    assert_eq!(work.head().unwrap().target(), head, "the current branch stays");
+    assert!(place.work.text("deploy/sandbox/statefulset-trow-set.yaml").contains("10Gi"));
+
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("is there already"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), Some(tip), "the same state twice changes nothing");
+}
+
+#[test]
+fn what_no_longer_renders_is_removed_in_the_proposal() {
+    let place = Place::new();
+    let toml = place.work.text("environments/sandbox.toml");
+    place.work.write("environments/sandbox.toml", &toml.replace("\"metallb\"", "\"none\""));
+    assert_eq!(place.propose(&[]).0, 0);
+    let changed = place.changed(place.tip(BRANCH).unwrap());
+    assert!(changed.contains(&"deploy/sandbox/ipaddresspool-trow.yaml".to_owned()), "{changed:?}");
+    let git = place.git();
+    let tree = git.find_commit(place.tip(BRANCH).unwrap()).unwrap().tree().unwrap();
+    assert!(tree.get_path("deploy/sandbox/ipaddresspool-trow.yaml".as_ref()).is_err());
+    assert!(tree.get_path("deploy/lapin/ipaddresspool-trow.yaml".as_ref()).is_ok());
+}
+
+#[test]
+fn where_nothing_differs_nothing_is_proposed() {
+    let place = Place::new();
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("main has what sandbox renders to: nothing to propose"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
+}
+
+#[test]
+fn a_branch_that_a_human_edited_is_left_alone() {
+    let place = Place::new();
+    place.change();
+    assert_eq!(place.propose(&[]).0, 0);
+    let ours = place.tip(BRANCH).unwrap();
+    let bare = place.git();
+    let who = Signature::now("Bert", "bert@example").unwrap();
+    for amended in [false, true] {
+        // A commit on top, and then ours amended: the message is kept, the tree is not.
+        let commit = bare.find_commit(ours).unwrap();
+        let main = bare.find_commit(place.tip("refs/heads/main").unwrap()).unwrap();
+        let edited = if amended {
+            let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+            let tree = main.tree().unwrap();
+            bare.commit(None, &who, &who, &message, &tree, &[&main]).unwrap()
+        } else {
+            bare.commit(None, &who, &who, "by hand", &commit.tree().unwrap(), &[&commit]).unwrap()
+        };
+        bare.reference(BRANCH, edited, true, "").unwrap();
+        let (code, _, stderr) = place.propose(&[]);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("of Bert, which is not ours"), "{stderr}");
+        assert!(stderr.contains("--branch NAME"), "{stderr}");
+        assert_eq!(place.tip(BRANCH), Some(edited));
+    }
+}
+
+#[test]
+fn a_base_that_moved_is_followed() {
+    let place = Place::new();
+    place.change();
+    assert_eq!(place.propose(&[]).0, 0);
+    let first = place.tip(BRANCH).unwrap();
+    // Somebody merges something else; our clone has not fetched it.
+    let bare = place.git();
+    let who = Signature::now("Bert", "bert@example").unwrap();
+    let main = bare.find_commit(place.tip("refs/heads/main").unwrap()).unwrap();
+    let tree = main.tree().unwrap();
+    bare.commit(Some("refs/heads/main"), &who, &who, "merged", &tree, &[&main]).unwrap();
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    let second = place.tip(BRANCH).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(bare.find_commit(second).unwrap().parent_id(0).ok(), place.tip("refs/heads/main"));
+}
+
+#[test]
+fn a_shared_file_that_differs_is_not_smuggled_in() {
+    let place = Place::new();
+    place.change();
+    let file = "environments/base/serviceaccount.yaml";
+    let file = if place.work.path(file).exists() { file.to_owned() } else { first_base(&place) };
+    let text = place.work.text(&file);
+    place.work.write(&file, &format!("# another\n{text}"));
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(&format!("{file} is not what main has")), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
+}
+
+fn first_base(place: &Place) -> String {
+    let path = warren::fs::list(&place.work.path("environments/base")).unwrap().remove(0);
+    format!("environments/base/{}", path.file_name().unwrap().to_string_lossy())
+}
+
+#[test]
+fn a_dry_run_pushes_nothing_and_prints_the_text() {
+    let place = Place::new();
+    place.change();
+    let (code, stdout, stderr) = place.propose(&["--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    for part in ["### `sandbox`, compared with `main`", "10Gi", "### Checks", "### Provenance"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    assert!(stderr.contains("would go to warren/sandbox for main"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
+}
+
+#[test]
+fn a_branch_for_each_environment_holds_its_rendering_alone() {
+    let place = Place::new();
+    let (code, _, stderr) = place.propose(&["--layout", "branch"]);
+    assert_eq!(code, 0, "{stderr}");
+    let git = place.git();
+    let files = |name: &str| {
+        let tree = git.find_commit(place.tip(name).unwrap()).unwrap().tree().unwrap();
+        let mut files = Vec::new();
+        tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {
+            if entry.kind() == Some(git2::ObjectType::Blob) {
+                files.push(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())));
+            }
+            git2::TreeWalkResult::Ok
+        })
+        .unwrap();
+        files
+    };
+    assert_eq!(files("refs/heads/environment/sandbox"), ["README.md"]);
+    let proposed = files(BRANCH);
+    assert!(proposed.contains(&"deploy/sandbox/statefulset-trow-set.yaml".to_owned()));
+    assert!(proposed.iter().all(|file| file == "README.md" || file.starts_with("deploy/")));
+    assert!(!proposed.iter().any(|file| file.contains("lapin")), "{proposed:?}");
+}
+
+/// A place whose remote is a git server over HTTP.
+fn over_http(behaviour: Behaviour) -> (Place, GitServer) {
+    let place = Place::new();
+    place.change();
+    let server = GitServer::start(place.bare.path(), behaviour);
+    let git = Git::open(place.work.path("")).unwrap();
+    let url = server.url().replace("/repo.git", "/owner/name.git");
+    git.remote_set_url("origin", &url).unwrap();
+    (place, server)
+}
+
+fn basic(user: &str, secret: &str) -> String {
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
+    format!("Basic {pair}")
+}
+
+#[test]
+fn each_forge_gets_one_pull_request_that_follows_the_state() {
+    for (forge, authorization) in [
+        ("github", "Bearer s3cret"),
+        ("gitlab", "Bearer s3cret"),
+        ("gitea", "token s3cret"),
+        ("forgejo", "token s3cret"),
+    ] {
+        let api = ForgeServer::start(authorization);
+        let guard = Behaviour::Guard(basic("x-access-token", "s3cret"));
+        let (place, _server) = over_http(guard);
+        let propose = || {
+            let url = api.api();
+            let arguments = ["--forge", forge, "--api", &url];
+            place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "s3cret")])
+        };
+        let (code, stdout, stderr) = propose();
+        assert_eq!(code, 0, "{forge}: {stderr}");
+        assert_eq!(stdout, "https://f/1\n", "{forge}");
+        let pull = api.pulls().remove(0);
+        assert_eq!((pull.head.as_str(), pull.base.as_str()), ("warren/sandbox", "main"));
+        assert!(pull.title.starts_with("sandbox: 0 added, 2 changed"), "{}", pull.title);
+        for part in
+            ["immutable field", "### Checks", "- **warning** [", "### Provenance", "sha256:"]
+        {
+            assert!(pull.body.contains(part), "{forge}, {part}: {}", pull.body);
+        }
+        let writes = api.writes().len();
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 0, "{forge}: {stderr}");
+        assert!(stderr.contains("pull request 1 says it already"), "{stderr}");
+        assert_eq!(api.writes().len(), writes, "{forge}: the same state twice changes nothing");
+
+        let toml = place.work.text("environments/sandbox.toml").replace("20Gi", "30Gi");
+        place.work.write("environments/sandbox.toml", &toml);
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 0, "{forge}: {stderr}");
+        assert!(stderr.contains("pull request 1 updated"), "{stderr}");
+        assert_eq!(api.pulls().len(), 1, "{forge}");
+        assert!(api.pulls()[0].body.contains("30Gi"), "{forge}");
+        assert!(!format!("{stderr}{}", api.pulls()[0].body).contains("s3cret"));
+    }
+}
+
+#[test]
+fn a_token_that_expired_is_told_and_nothing_is_half_done() {
+    let api = ForgeServer::start("token s3cret");
+    let url = api.api();
+    let arguments = ["--forge", "gitea", "--api", url.as_str()];
+    let (place, _server) = over_http(Behaviour::Guard(basic("x-access-token", "s3cret")));
+    let (code, _, stderr) = place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "old")]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("answered 401") && stderr.contains("has expired"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
+
+    // git lets us in, the API does not: the branch stays, the next run goes on.
+    let (place, _server) = over_http(Behaviour::Serve);
+    let (code, _, stderr) = place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "old")]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("warren/sandbox is pushed, but its pull request"), "{stderr}");
+    assert!(place.tip(BRANCH).is_some());
+    let (code, _, stderr) = place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "s3cret")]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(api.pulls().len(), 1);
+}
+
+#[test]
+fn without_a_token_or_a_known_forge_the_way_out_is_told() {
+    let (place, _server) = over_http(Behaviour::Serve);
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("which forge 127.0.0.1 is") && stderr.contains("--forge"), "{stderr}");
+    let (code, _, stderr) = place.propose(&["--forge", "gitea"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("there is no token for http://127.0.0.1"), "{stderr}");
+    let (code, _, stderr) = place.propose(&["--no-pull-request"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(place.tip(BRANCH).is_some());
+}
+
+#[test]
+fn a_remote_that_refuses_or_is_away_is_told_apart() {
+    let (place, _server) = over_http(Behaviour::Refuse);
+    let (code, _, stderr) = place.propose(&["--no-pull-request"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("pre-receive hook declined"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
+    let git = Git::open(place.work.path("")).unwrap();
+    git.remote_set_url("origin", "http://127.0.0.1:1/owner/name.git").unwrap();
+    let (code, _, stderr) = place.propose(&["--no-pull-request"]);
+    assert_eq!(code, 4, "{stderr}");
+    let (code, _, stderr) = place.propose(&["--remote", "upstream"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("there is no remote `upstream`; there is origin"), "{stderr}");
+}
+
+#[test]
+fn json_tells_all_of_it() {
+    let place = Place::new();
+    place.change();
+    let (code, stdout, stderr) = place.propose(&["--output", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let report: BTreeMap<String, Value> = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["pushed"], "created");
+    assert_eq!(report["commit"], place.tip(BRANCH).unwrap().to_string().as_str());
+    assert_eq!(report["difference"]["objects"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_remote_over_ssh_is_spoken_to_by_the_machines_ssh() {
+    // What it says there, tests/forge shows with a real server.
+    let place = Place::new();
+    place.change();
+    let git = Git::open(place.work.path("")).unwrap();
+    git.remote_set_url("origin", "ssh://git@git.example:2222/owner/it's.git").unwrap();
+    place.work.write("ssh", "#!/bin/sh\nprintf '%s\\n' \"$@\" >\"$0.log\"\nexit 255\n");
+    let program = format!("sh {}", place.work.path("ssh").display());
+    let (code, _, stderr) =
+        place.propose_with(&["--no-pull-request"], &[("GIT_SSH_COMMAND", &program)]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("ssh://git@git.example:2222/owner/it's.git can't be used"), "{stderr}");
+    let log = place.work.text("ssh.log");
+    let words: Vec<_> = log.lines().collect();
+    let end = ["-p", "2222", "--", "git@git.example", r"git-upload-pack '/owner/it'\''s.git'"];
+    assert!(words.ends_with(&end), "{words:?}");
+}
