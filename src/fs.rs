@@ -236,6 +236,16 @@ pub fn restrict_to_owner(path: &Path) -> Result<(), FsError> {
     fs::set_permissions(path, mode).at("set the mode of", path)
 }
 
+/// Makes a folder that nobody but the owner can look into: mode 0700. It must
+/// not be there yet, so that nobody else can have made it.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn create_private_dir(path: &Path) -> Result<(), FsError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().mode(0o700).create(path).at("create the folder", path)
+}
+
 /// Writes a file so that a reader or a crash sees the old content or the new,
 /// never a part: temporary file, sync, rename, sync of the folder. What it
 /// leaves on an error is the old file, unchanged.

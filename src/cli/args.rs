@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    check, deploy, diff, drift, explain, image, import, new, propose, render, rollback, schema,
-    secret, up, upstream, verify,
+    ca, check, client, deploy, diff, doctor, drift, explain, image, import, new, propose, render,
+    rollback, schema, secret, smoke, up, upstream, verify,
 };
 
 /// How a command prints what it found.
@@ -54,6 +54,8 @@ pub enum Command {
     Deploy(deploy::Args),
     /// Say what in the cluster differs from what was delivered.
     Drift(drift::Args),
+    /// Look for what keeps an environment from working.
+    Doctor(doctor::Args),
     /// Go back to an earlier delivery.
     Rollback(rollback::Args),
     /// Open or update the pull request of an environment.
@@ -64,6 +66,12 @@ pub enum Command {
     Explain(explain::Args),
     /// Render again, and compare with the statement of provenance and the files.
     Verify(verify::Args),
+    /// Make, use and replace an environment's private authority.
+    Ca(ca::Args),
+    /// Give a machine what it needs to use an environment's registry.
+    Client(client::Args),
+    /// Test a deployed registry as a client does.
+    Smoke(smoke::Args),
     /// Make the Secrets that an environment's objects refer to.
     Secret(secret::Args),
     /// Print the JSON Schema of an environment's file.

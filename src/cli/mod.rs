@@ -2,12 +2,15 @@
 //! `context` what a command needs, `error` what ends it, `printer` what it says.
 
 pub mod args;
+pub mod ca;
 pub mod check;
+pub mod client;
 pub mod cluster;
 pub mod composition;
 pub mod context;
 pub mod deploy;
 pub mod diff;
+pub mod doctor;
 pub mod drift;
 pub mod error;
 pub mod explain;
@@ -22,6 +25,7 @@ pub mod rollback;
 pub mod sarif;
 pub mod schema;
 pub mod secret;
+pub mod smoke;
 pub mod up;
 pub mod upstream;
 pub mod verify;
@@ -66,6 +70,10 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Deploy(args) => deploy::run(args, context),
         Command::Drift(args) => drift::run(args, context),
         Command::Propose(args) => propose::run(args, context),
+        Command::Ca(args) => ca::run(args, context),
+        Command::Client(args) => client::run(args, context),
+        Command::Smoke(args) => smoke::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Explain(args) => explain::run(args, context),

@@ -245,21 +245,27 @@ fn authority(
 }
 
 fn password(args: &Args, environment: &Environment) -> Result<Password, CliError> {
-    let source = match (&args.password_file, &args.password_env) {
-        (Some(path), _) if path == Path::new("-") => Source::Stdin,
-        (Some(path), _) => Source::File(path.clone()),
-        (None, Some(name)) => Source::Variable(name.clone()),
-        (None, None) if std::io::stdin().is_terminal() => Source::Prompt,
-        (None, None) => {
-            return Err(CliError::new(
-                ErrorKind::Usage,
-                "there is no password, and no terminal to ask on",
-            )
-            .hint("use --password-file FILE (- for stdin) or --password-env VARIABLE"));
-        }
-    };
+    let source = password_source(args.password_file.as_deref(), args.password_env.as_deref())?;
     source.read(environment.registry.user.as_str()).map_err(|error| match error {
         PasswordError::Fs(error) => error.into(),
         error => CliError::new(ErrorKind::Input, error.to_string()),
     })
+}
+
+/// Where a password comes from: a file (`-` is stdin), a variable, or a prompt
+/// where there is a terminal.
+///
+/// # Errors
+/// When there is neither.
+pub fn password_source(file: Option<&Path>, variable: Option<&str>) -> Result<Source, CliError> {
+    match (file, variable) {
+        (Some(path), _) if path == Path::new("-") => Ok(Source::Stdin),
+        (Some(path), _) => Ok(Source::File(path.to_owned())),
+        (None, Some(name)) => Ok(Source::Variable(name.to_owned())),
+        (None, None) if std::io::stdin().is_terminal() => Ok(Source::Prompt),
+        (None, None) => {
+            Err(CliError::new(ErrorKind::Usage, "there is no password, and no terminal to ask on")
+                .hint("use --password-file FILE (- for stdin) or --password-env VARIABLE"))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! docker are: it logs in by the challenge's rules, pushes, pulls, verifies.
 
 mod challenge;
+pub mod proof;
 mod session;
 
 pub use session::{Client, ClientError, Credentials, Manifest, Trust};

@@ -29,7 +29,7 @@ pub struct Credentials {
 pub enum Trust {
     /// The public ones.
     Public,
-    /// The one in this PEM text, and no other.
+    /// Those in this PEM text, and no other.
     Authority(String),
 }
 
@@ -72,7 +72,7 @@ pub enum ClientError {
     },
     /// The trusted authority's PEM is none.
     #[error("the authority to trust is not a PEM certificate: {0}")]
-    Authority(Box<ureq::Error>),
+    Authority(String),
 }
 
 /// A manifest as the registry holds it.
@@ -116,9 +116,15 @@ impl Client {
         let roots = match trust {
             Trust::Public => RootCerts::WebPki,
             Trust::Authority(pem) => {
-                let certificate = Certificate::from_pem(pem.as_bytes())
-                    .map_err(|error| ClientError::Authority(Box::new(error)))?;
-                RootCerts::Specific(Arc::new(vec![certificate]))
+                let mut reader = pem.as_bytes();
+                let certificates = rustls_pemfile::certs(&mut reader)
+                    .map(|found| found.map(|der| Certificate::from_der(&der).to_owned()))
+                    .collect::<Result<Vec<_>, _>>();
+                match certificates {
+                    Ok(found) if !found.is_empty() => RootCerts::Specific(Arc::new(found)),
+                    Ok(_) => return Err(ClientError::Authority("there is none in it".to_owned())),
+                    Err(error) => return Err(ClientError::Authority(error.to_string())),
+                }
             }
         };
         let mut config = Agent::config_builder()
@@ -235,6 +241,31 @@ impl Client {
         let bytes = self.body(&Method::GET, &path, answer)?;
         self.same(&path, digest, &bytes)?;
         Ok(bytes)
+    }
+
+    /// Deletes a manifest by its digest. Whether the registry lets us: one
+    /// that does not delete, or not for this user, answers 403 or 405.
+    ///
+    /// # Errors
+    /// When it answers something else, or not.
+    pub fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<bool, ClientError> {
+        let scope = format!("repository:{repository}:delete,pull");
+        let path = format!("/v2/{repository}/manifests/{digest}");
+        let expected = [202, 401, 403, 405];
+        let answer = self.call(&Method::DELETE, &path, &scope, &[], None, &expected)?;
+        Ok(answer.status() == 202)
+    }
+
+    /// Where the registry's host sends a request over plain HTTP on port 80;
+    /// `None` where it answers without a redirect.
+    ///
+    /// # Errors
+    /// When nothing answers there.
+    pub fn redirect(&self, host: &str) -> Result<Option<String>, ClientError> {
+        let url = format!("http://{host}/v2/");
+        let request = self.agent.get(&url).config().max_redirects(0).build();
+        let answer = request.call().map_err(|error| self.transport(&Method::GET, &url, error))?;
+        Ok(header(&answer, "location").filter(|_| answer.status().is_redirection()))
     }
 
     fn same(&self, path: &str, expected: &Digest, bytes: &[u8]) -> Result<(), ClientError> {

@@ -2,6 +2,7 @@
 //! Secrets it needs, and the cluster that it is applied to.
 
 pub mod changes;
+pub mod clients;
 pub mod cluster;
 pub mod difference;
 pub mod folder;

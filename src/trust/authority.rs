@@ -19,6 +19,12 @@ use crate::fs::{self, Access, FsError};
 const AUTHORITY_DAYS: i64 = 3650;
 /// How long an issued certificate lasts: what clients accept at the most.
 const LEAF_DAYS: i64 = 397;
+/// Where the authority is that is to follow, within the folder.
+const NEXT: &str = "next";
+/// Where the authority is kept that went before.
+const OLD: &str = "old";
+/// The certificates that clients are to trust during a rotation.
+const BUNDLE: &str = "bundle.crt";
 /// Clocks differ: what is issued is valid from a little before now.
 const BACKDATE: Duration = Duration::hours(1);
 
@@ -50,8 +56,8 @@ pub enum TrustError {
     },
     /// What the key signs does not verify under the certificate.
     #[error(
-        "{} does not vouch for what {} signs ({reason}): the two are not a pair, the authority \
-         has expired, or another program made it; remove both to have a new one made",
+        "{} does not vouch for what {} signs ({reason}): the two are not a pair, or the authority \
+         has expired; remove both to have a new one made",
         certificate.display(), key.display()
     )]
     Foreign {
@@ -134,6 +140,15 @@ impl Authority {
         Ok(Self { certificate, key_path, certificate_pem, key_pem, new: true })
     }
 
+    /// When it expires, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When its file holds no certificate.
+    pub fn expires(&self) -> Result<i64, TrustError> {
+        expiry(&self.certificate_pem)
+            .map_err(|reason| TrustError::Content { path: self.certificate.clone(), reason })
+    }
+
     /// Whether this call made it.
     #[must_use]
     pub fn is_new(&self) -> bool {
@@ -158,6 +173,70 @@ impl Authority {
         &self.key_pem
     }
 
+    /// Makes the authority that is to follow the one in this folder, beside it,
+    /// or finds it there; and writes `bundle.crt` with both certificates, for
+    /// clients to trust until nothing is signed by the old one any more.
+    ///
+    /// # Errors
+    /// As [`Authority::open_or_make`].
+    pub fn prepare_next(folder: &Path) -> Result<(Self, PathBuf), TrustError> {
+        let now = Self::open_or_make(folder)?;
+        let next = Self::open_or_make(&folder.join(NEXT))?;
+        let bundle = folder.join(BUNDLE);
+        let text = format!("{}{}", now.certificate_pem, next.certificate_pem);
+        fs::write_atomic(&bundle, text.as_bytes(), Access::Everyone)?;
+        Ok((next, bundle))
+    }
+
+    /// Puts the prepared authority in the place of the one in this folder,
+    /// which is kept beside it. The bundle still holds both.
+    ///
+    /// # Errors
+    /// When none was prepared, and when a file can't be written.
+    pub fn switch_to_next(folder: &Path) -> Result<Self, TrustError> {
+        let next = folder.join(NEXT);
+        if !next.join("ca.crt").exists() {
+            return Err(TrustError::Content {
+                path: next,
+                reason: "no authority was prepared to follow".to_owned(),
+            });
+        }
+        let mut old = folder.join(OLD);
+        let mut count = 1;
+        while old.exists() {
+            count += 1;
+            old = folder.join(format!("{OLD}-{count}"));
+        }
+        fs::create_dir_all(&old)?;
+        // The key last on the way out and first on the way in: half an
+        // authority is noticed, a pair that does not match would be too.
+        for name in ["ca.crt", "ca.key"] {
+            fs::rename(&folder.join(name), &old.join(name))?;
+        }
+        for name in ["ca.key", "ca.crt"] {
+            fs::rename(&next.join(name), &folder.join(name))?;
+        }
+        fs::remove_dir_all_if_there(&next)?;
+        fs::sync_dir(folder)?;
+        Self::open_or_make(folder)
+    }
+
+    /// What clients are to trust: the bundle while a rotation is under way,
+    /// else the certificate. PEM.
+    ///
+    /// # Errors
+    /// When the bundle can't be read.
+    pub fn trusted_pem(&self) -> Result<String, TrustError> {
+        let bundle = self.certificate.with_file_name(BUNDLE);
+        let Some(bytes) = fs::read_if_there(&bundle)? else {
+            return Ok(self.certificate_pem.clone());
+        };
+        String::from_utf8(bytes).map_err(|_| TrustError::Content {
+            path: bundle,
+            reason: "not a PEM file: it is not even text".to_owned(),
+        })
+    }
+
     /// Issues a server certificate for these host names and IP addresses.
     /// It is verified under the authority's certificate before it is given out.
     ///
@@ -168,7 +247,14 @@ impl Authority {
             path: self.key_path.clone(),
             reason: format!("holds no private key that can sign: {error}"),
         })?;
-        let issuer = Issuer::new(authority_params(), key);
+        // By the certificate's own name, so that another program's authority,
+        // such as the notes' openssl one, signs as well as ours.
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, key).map_err(|error| {
+            TrustError::Content {
+                path: self.certificate.clone(),
+                reason: format!("holds no certificate of an authority: {error}"),
+            }
+        })?;
         let leaf_key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec())?;
         params.distinguished_name = DistinguishedName::new();
@@ -221,8 +307,25 @@ impl Authority {
     }
 }
 
-/// What every authority of ours is called and may do. The name must stay as it
-/// is: what it signs refers to it.
+/// When the first certificate of a PEM text expires, in seconds since 1970.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn expiry(pem: &str) -> Result<i64, String> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes())
+        .map_err(|error| format!("no PEM certificate: {error}"))?;
+    let certificate = pem.parse_x509().map_err(|error| format!("no certificate: {error}"))?;
+    Ok(certificate.validity().not_after.timestamp())
+}
+
+/// Whether the first certificate of a PEM text is an authority's.
+#[must_use]
+pub fn is_authority(pem: &str) -> bool {
+    let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(pem.as_bytes()) else { return false };
+    pem.parse_x509().is_ok_and(|certificate| certificate.is_ca())
+}
+
+/// What every authority of ours is called and may do.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -259,6 +362,46 @@ mod tests {
             std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
         };
         assert_eq!((mode("ca.key"), mode("ca.crt") & 0o600), (0o600, 0o600));
+    }
+
+    #[test]
+    fn another_programs_authority_signs_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Lapin");
+        params.distinguished_name.push(DnType::CommonName, "made by hand");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let (crt, path) = (folder.path().join("ca.crt"), folder.path().join("ca.key"));
+        fs::write_atomic(&crt, pem.as_bytes(), Access::Everyone).unwrap();
+        fs::write_atomic(&path, key.serialize_pem().as_bytes(), Access::Owner).unwrap();
+        let authority = Authority::open_or_make(folder.path()).unwrap();
+        assert!(!authority.is_new());
+        authority.issue(&names()).unwrap();
+    }
+
+    #[test]
+    fn a_rotation_keeps_both_trusted_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Authority::open_or_make(folder.path()).unwrap();
+        assert!(Authority::switch_to_next(folder.path()).is_err(), "nothing was prepared");
+        assert_eq!(old.trusted_pem().unwrap(), old.certificate_pem());
+        let (next, _) = Authority::prepare_next(folder.path()).unwrap();
+        let (again, _) = Authority::prepare_next(folder.path()).unwrap();
+        assert_eq!(next.certificate_pem(), again.certificate_pem());
+        let both = format!("{}{}", old.certificate_pem(), next.certificate_pem());
+        assert_eq!(old.trusted_pem().unwrap(), both);
+        let now = Authority::switch_to_next(folder.path()).unwrap();
+        assert_eq!(now.certificate_pem(), next.certificate_pem());
+        assert_eq!(now.trusted_pem().unwrap(), both);
+        assert!(folder.path().join("old/ca.key").exists());
+        let day = 86_400;
+        let left = now.expires().unwrap() - OffsetDateTime::now_utc().unix_timestamp();
+        assert!((3649 * day..=3650 * day).contains(&left), "{left}");
+        assert!(is_authority(now.certificate_pem()));
+        assert!(!is_authority(&now.issue(&names()).unwrap().chain_pem));
     }
 
     #[test]

@@ -2,4 +2,4 @@
 
 pub mod authority;
 
-pub use authority::{Authority, Issued, TrustError};
+pub use authority::{Authority, Issued, TrustError, expiry, is_authority};

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::loopback;
 
 /// Group and version, kind, plural, namespaced.
-const KINDS: [(&str, &str, &str, bool); 17] = [
+const KINDS: [(&str, &str, &str, bool); 18] = [
     ("v1", "Namespace", "namespaces", false),
     ("v1", "ConfigMap", "configmaps", true),
     ("v1", "Secret", "secrets", true),
@@ -29,6 +29,7 @@ const KINDS: [(&str, &str, &str, bool); 17] = [
     ("v1", "Event", "events", true),
     ("v1", "Node", "nodes", false),
     ("apps/v1", "StatefulSet", "statefulsets", true),
+    ("apps/v1", "Deployment", "deployments", true),
     ("coordination.k8s.io/v1", "Lease", "leases", true),
     ("networking.k8s.io/v1", "Ingress", "ingresses", true),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),

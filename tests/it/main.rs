@@ -21,6 +21,7 @@ mod import;
 mod kubectl;
 mod loopback;
 mod new;
+mod operate;
 mod patch;
 mod patch_properties;
 mod patches;

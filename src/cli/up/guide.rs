@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::REPOSITORY;
 use super::home::Home;
-use super::proof::{REPOSITORY, TAG};
 use crate::cli::printer::quoted;
+use crate::client::proof::TAG;
 
 /// The commands for podman, docker and curl, ready to copy. `address` is where
 /// the registry listens; the certificate covers localhost and that address.

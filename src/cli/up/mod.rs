@@ -2,7 +2,6 @@
 
 mod guide;
 mod home;
-mod proof;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,14 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use crate::cli::composition;
+use crate::client::proof::{self, ProofError};
+use crate::client::{Client, Credentials, Trust};
 use crate::registry::server::{self, Server};
 use crate::registry::settings::Settings;
 use home::Home;
 
+/// The repository that the proof pushes to.
+const REPOSITORY: &str = "warren/proof";
 /// Where `up` listens: both loopback addresses, on an unprivileged port.
 const BIND: &str = "127.0.0.1:8443,[::1]:8443";
 
@@ -192,7 +195,21 @@ async fn proven(
 ) -> Result<Vec<proof::Step>, CliError> {
     let base = format!("https://{domain}:{}", dial.port());
     let home = Arc::clone(home);
-    let proof = tokio::task::spawn_blocking(move || proof::prove(&home, &base, dial));
+    let proof = tokio::task::spawn_blocking(move || prove(&home, &base, dial));
     let ended = |error| CliError::failed("the proof ended badly").because(error);
     proof.await.map_err(ended)?.map_err(|error| CliError::failed("the proof failed").because(error))
+}
+
+/// The proof, by a client that trusts nothing but the private CA.
+fn prove(home: &Home, base: &str, dial: SocketAddr) -> Result<Vec<proof::Step>, ProofError> {
+    let trust = Trust::Authority(home.authority.certificate_pem().to_owned());
+    let right = Credentials { user: home.user.clone(), password: home.password.clone() };
+    let wrong = Credentials { user: home.user.clone(), password: format!("{}-", home.password) };
+    let client = Client::new(base, Some(right), &trust, Some(dial))?;
+    let stranger = Client::new(base, Some(wrong), &trust, Some(dial))?;
+    let authority = home.authority.certificate_path().display();
+    let who = format!("{} over TLS under {authority}", home.user);
+    let mut steps = Vec::new();
+    proof::prove(&client, &stranger, REPOSITORY, &who, &mut steps)?;
+    Ok(steps)
 }

@@ -31,7 +31,7 @@ use toml::de::{DeArray, DeValue};
 pub use address::{Address, AddressProvider};
 pub use admission::{Admission, AdmissionKind, FailurePolicy, Verdict};
 pub use disruption::DisruptionBudget;
-pub use exposure::{Controller, Exposure, ExposureKind, Gateway, Ingress, Service};
+pub use exposure::{Controller, Exposure, ExposureKind, Gateway, Ingress, NodePort, Service};
 pub use keys::{Cluster, Environment, KubernetesVersion, PodSecurity, PodSecurityLevel};
 pub use monitoring::Monitoring;
 pub use network::{Egress, NetworkPolicy};

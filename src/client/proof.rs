@@ -4,14 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{Client, ClientError, Credentials, Manifest, Trust};
+use super::{Client, ClientError, Manifest};
 use crate::digest::Digest;
 
-use super::home::Home;
-
-/// The repository that the proof pushes to.
-pub const REPOSITORY: &str = "warren/proof";
-/// The tag that it pushes.
+/// The tag that a proof pushes.
 pub const TAG: &str = "latest";
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -29,53 +25,51 @@ pub struct Step {
     pub seconds: f64,
 }
 
-/// Proves a registry: a client that trusts nothing but the private CA must be
-/// let in with the right password, kept out with a wrong one, and get back
-/// what it pushed.
+/// Proves a registry: `client` must be let in with the right password,
+/// `stranger` be kept out with a wrong one, and `client` get back what it
+/// pushed to this repository. `who` is said of the login. Each step that passed
+/// is in `steps`, also when a later one fails. The digest of what was pushed.
 ///
 /// # Errors
 /// The first step that did not go as the specification says.
-pub fn prove(home: &Home, base: &str, dial: std::net::SocketAddr) -> Result<Vec<Step>, ProofError> {
-    let trust = Trust::Authority(home.authority.certificate_pem().to_owned());
-    let right = Credentials { user: home.user.clone(), password: home.password.clone() };
-    let wrong = Credentials { user: home.user.clone(), password: format!("{}-", home.password) };
-    let client = Client::new(base, Some(right), &trust, Some(dial))?;
-    let stranger = Client::new(base, Some(wrong), &trust, Some(dial))?;
-    let mut steps = Vec::new();
-
-    timed(&mut steps, "login", || {
+pub fn prove(
+    client: &Client,
+    stranger: &Client,
+    repository: &str,
+    who: &str,
+    steps: &mut Vec<Step>,
+) -> Result<Digest, ProofError> {
+    timed(steps, "login", || {
         client.login()?;
-        Ok(format!("{} over TLS under {}", home.user, home.authority.certificate_path().display()))
+        Ok::<_, ProofError>(((), who.to_owned()))
     })?;
-    timed(&mut steps, "wrong password", || match stranger.login() {
+    timed(steps, "wrong password", || match stranger.login() {
         Err(ClientError::Answer { found, .. }) if found.starts_with("401") => {
-            Ok("refused".to_owned())
+            Ok(((), "refused".to_owned()))
         }
         Err(error) => Err(error.into()),
         Ok(()) => Err(ProofError::LetIn),
     })?;
     // Two zero blocks are an empty tar archive: the smallest layer there is.
     let layer = vec![0; 1024];
-    let mut pushed = None;
-    timed(&mut steps, "push", || {
-        let image = push(&client, &layer)?;
-        let text = format!("{REPOSITORY}:{TAG} is {}", image.digest);
-        pushed = Some(image);
-        Ok(text)
+    let image = timed(steps, "push", || {
+        let image = push(client, repository, &layer)?;
+        let text = format!("{repository}:{TAG} is {}", image.digest);
+        Ok::<_, ProofError>((image, text))
     })?;
-    let Some(image) = pushed else { return Err(ProofError::LetIn) };
-    timed(&mut steps, "pull", || {
-        let manifest = client.pull_manifest(REPOSITORY, TAG)?;
-        let by_digest = client.pull_manifest(REPOSITORY, &image.digest.to_string())?;
-        let config = client.pull_blob(REPOSITORY, &image.config)?;
-        let back = client.pull_blob(REPOSITORY, &image.layer)?;
+    timed(steps, "pull", || {
+        let manifest = client.pull_manifest(repository, TAG)?;
+        let by_digest = client.pull_manifest(repository, &image.digest.to_string())?;
+        let config = client.pull_blob(repository, &image.config)?;
+        let back = client.pull_blob(repository, &image.layer)?;
         let found = Digest::sha256(&manifest.bytes);
         if found != image.digest || by_digest != manifest || back != layer {
             return Err(ProofError::Differs { pushed: image.digest.clone(), pulled: found });
         }
-        Ok(format!("{} bytes, digests equal", manifest.bytes.len() + config.len() + back.len()))
+        let size = manifest.bytes.len() + config.len() + back.len();
+        Ok(((), format!("{size} bytes, digests equal")))
     })?;
-    Ok(steps)
+    Ok(image.digest)
 }
 
 /// Why the proof failed.
@@ -103,8 +97,8 @@ struct Image {
     layer: Digest,
 }
 
-fn push(client: &Client, layer: &[u8]) -> Result<Image, ProofError> {
-    let digest = client.push_blob(REPOSITORY, layer)?;
+fn push(client: &Client, repository: &str, layer: &[u8]) -> Result<Image, ProofError> {
+    let digest = client.push_blob(repository, layer)?;
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
@@ -112,7 +106,7 @@ fn push(client: &Client, layer: &[u8]) -> Result<Image, ProofError> {
         "rootfs": { "type": "layers", "diff_ids": [digest.to_string()] },
     })
     .to_string();
-    let config_digest = client.push_blob(REPOSITORY, config.as_bytes())?;
+    let config_digest = client.push_blob(repository, config.as_bytes())?;
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
@@ -125,18 +119,22 @@ fn push(client: &Client, layer: &[u8]) -> Result<Image, ProofError> {
     });
     let manifest =
         Manifest { media_type: MANIFEST_TYPE.to_owned(), bytes: manifest.to_string().into_bytes() };
-    let pushed = client.push_manifest(REPOSITORY, TAG, &manifest)?;
+    let pushed = client.push_manifest(repository, TAG, &manifest)?;
     Ok(Image { digest: pushed, config: config_digest, layer: digest })
 }
 
-fn timed(
+/// Runs one step; what it gives, and what is said of it.
+///
+/// # Errors
+/// Those of the step.
+pub fn timed<T, E>(
     steps: &mut Vec<Step>,
     name: &'static str,
-    step: impl FnOnce() -> Result<String, ProofError>,
-) -> Result<(), ProofError> {
+    step: impl FnOnce() -> Result<(T, String), E>,
+) -> Result<T, E> {
     let start = Instant::now();
-    let outcome = step()?;
+    let (value, outcome) = step()?;
     let seconds = Duration::as_secs_f64(&start.elapsed());
     steps.push(Step { name, outcome, seconds });
-    Ok(())
+    Ok(value)
 }

@@ -1,0 +1,284 @@
+//! What an operator runs beside delivering: `warren ca`, `client`, `doctor`
+//! and `smoke`.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::api_server::ApiServer;
+use super::deploy::{Repository, outcome};
+
+const CONTEXT: &str = "kubernetes-admin@sandbox";
+
+fn run(repository: &Repository, arguments: &[&str]) -> (i32, String, String) {
+    outcome(repository.warren(arguments).env("KUBECONFIG", repository.path("kubeconfig")))
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A repository with an API server whose components are all there.
+fn with_cluster() -> (Repository, ApiServer) {
+    let (repository, server) = (Repository::new(), ApiServer::start());
+    server.kubeconfig(&repository.path("kubeconfig"), CONTEXT);
+    server.put(
+        "/apis/networking.k8s.io/v1/ingressclasses/nginx",
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+            "metadata": {"name": "nginx"}}),
+    );
+    server.put(
+        "/apis/apps/v1/namespaces/cert-manager/deployments/cert-manager",
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "cert-manager", "generation": 1}, "spec": {"replicas": 1},
+            "status": {"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1}}),
+    );
+    (repository, server)
+}
+
+/// The verdicts by what they are about.
+fn doctor(repository: &Repository) -> (i32, Vec<(String, String, String)>) {
+    let (code, stdout, _) = run(repository, &["doctor", "sandbox", "--output", "json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |one: &Value| {
+        let more = format!("{} -> {}", text(&one["found"]), text(&one["remedy"]));
+        (text(&one["about"]), text(&one["verdict"]), more)
+    };
+    (code, report["diagnoses"].as_array().unwrap().iter().map(one).collect())
+}
+
+#[test]
+fn an_authority_is_made_once_and_issues() {
+    let repository = Repository::new();
+    let (code, stdout, stderr) = run(&repository, &["ca", "init", "sandbox"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.ends_with("ca/ca.key\n") && stderr.contains("valid until"), "{stdout}{stderr}");
+    let (crt, key) = (".warren/sandbox/ca/ca.crt", ".warren/sandbox/ca/ca.key");
+    assert_eq!(mode(&repository.path(key)), 0o600);
+    let before = repository.text(crt);
+    assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
+    assert_eq!(repository.text(crt), before, "it is found again");
+
+    let dir = repository.path("issued").display().to_string();
+    let issue = ["ca", "issue", "sandbox", "--name", "build.lapin.io", "--dir", dir.as_str()];
+    let (code, _, stderr) = run(&repository, &issue);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(mode(&repository.path("issued/tls.key")), 0o600);
+    assert!(repository.text("issued/tls.crt").ends_with(&before), "with its chain");
+    let (code, _, stderr) = run(&repository, &["ca", "issue", "sandbox"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("--dir DIR") && stderr.contains("--apply"), "{stderr}");
+}
+
+#[test]
+fn a_rotation_has_two_steps_and_clients_trust_both_in_between() {
+    let repository = Repository::new();
+    assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
+    let old = repository.text(".warren/sandbox/ca/ca.crt");
+    let (code, _, stderr) = run(&repository, &["ca", "rotate", "sandbox"]);
+    assert_eq!(code, 0, "{stderr}");
+    let (_, script, _) = run(&repository, &["client", "sandbox", "--script"]);
+    assert_eq!(script.matches("BEGIN CERTIFICATE").count() % 2, 0, "both are trusted");
+    assert!(script.contains(old.trim()));
+    assert_eq!(repository.text(".warren/sandbox/ca/ca.crt"), old, "nothing else changed yet");
+    let (code, _, stderr) = run(&repository, &["ca", "rotate", "sandbox", "--finish"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_ne!(repository.text(".warren/sandbox/ca/ca.crt"), old);
+    assert_eq!(repository.text(".warren/sandbox/ca/old/ca.crt"), old);
+    let (code, _, stderr) = run(&repository, &["ca", "rotate", "sandbox", "--finish"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("no authority was prepared"), "{stderr}");
+}
+
+#[test]
+fn an_authority_is_given_to_the_cluster() {
+    let (repository, server) = with_cluster();
+    let (code, _, stderr) = run(&repository, &["ca", "init", "sandbox", "--apply"]);
+    assert_eq!(code, 0, "{stderr}");
+    let secret = server.get("/api/v1/namespaces/cert-manager/secrets/ca-priv").unwrap();
+    assert_eq!(secret["type"], "kubernetes.io/tls");
+}
+
+#[test]
+fn a_script_installs_and_undoes_itself() {
+    let repository = Repository::new();
+    assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
+    let (code, script, stderr) = run(&repository, &["client", "sandbox", "--script"]);
+    assert_eq!(code, 0, "{stderr}");
+    repository.write("client.sh", &script);
+    let docker = "machine/etc/docker/certs.d/paasregistry.lapin.io/ca.crt";
+    repository.write(docker, "an older one\n");
+    repository.write("machine/etc/hosts", "127.0.0.1 localhost\n");
+    let sh = |argument: &str| {
+        let mut command = Command::new("sh");
+        command.arg(repository.path("client.sh")).arg(argument);
+        command.env("ROOT", repository.path("machine"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    // Twice is once.
+    sh("install");
+    sh("install");
+    let hosts = "127.0.0.1 localhost\n192.168.1.250 paasregistry.lapin.io # warren sandbox\n";
+    assert_eq!(repository.text("machine/etc/hosts"), hosts);
+    let authority = repository.text(".warren/sandbox/ca/ca.crt");
+    for path in ["docker/certs.d", "containers/certs.d", "containerd/certs.d"] {
+        let file = format!("machine/etc/{path}/paasregistry.lapin.io/ca.crt");
+        assert_eq!(repository.text(&file), authority, "{file}");
+    }
+    sh("undo");
+    assert_eq!(repository.text("machine/etc/hosts"), "127.0.0.1 localhost\n");
+    assert_eq!(repository.text(docker), "an older one\n");
+    let gone = repository.path("machine/etc/containerd/certs.d/paasregistry.lapin.io");
+    assert!(!gone.exists(), "{}", gone.display());
+    sh("undo");
+}
+
+#[test]
+fn without_an_authority_the_way_out_is_told() {
+    let repository = Repository::new();
+    let (code, _, stderr) = run(&repository, &["client", "sandbox"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("--ca FILE"), "{stderr}");
+}
+
+#[test]
+fn a_cluster_that_has_everything_gets_a_clean_bill() {
+    let (repository, _server) = with_cluster();
+    assert_eq!(run(&repository, &["ca", "init", "sandbox", "--apply"]).0, 0);
+    repository.write("pass", "correct horse battery");
+    let file = repository.path("pass").display().to_string();
+    let secrets = ["secret", "sandbox", "--apply", "--password-file", file.as_str()];
+    assert_eq!(run(&repository, &["deploy", "sandbox", "--no-wait"]).0, 0);
+    assert_eq!(run(&repository, &secrets).0, 0);
+    let (code, found) = doctor(&repository);
+    let verdict = |about: &str| found.iter().find(|one| one.0 == about).map(|one| one.1.as_str());
+    for about in [
+        "cluster",
+        "version",
+        "kinds",
+        "cert-manager",
+        "ingress class",
+        "address pool",
+        "secrets",
+        "authority",
+    ] {
+        assert_eq!(verdict(about), Some("good"), "{about}: {found:#?}");
+    }
+    // Nobody makes pods here, and that is told.
+    assert_eq!((code, verdict("registry")), (1, Some("bad")), "{found:#?}");
+}
+
+#[test]
+fn each_thing_that_is_missing_is_told_with_what_mends_it() {
+    let (repository, server) = with_cluster();
+    server.forget("IPAddressPool");
+    server.remove("/apis/networking.k8s.io/v1/ingressclasses/nginx");
+    server.remove("/apis/apps/v1/namespaces/cert-manager/deployments/cert-manager");
+    let expired = "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n";
+    let encoded = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(expired)
+    };
+    server.put(
+        "/api/v1/namespaces/cert-manager/secrets/ca-priv",
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ca-priv"},
+            "data": {"tls.crt": encoded}}),
+    );
+    let (code, found) = doctor(&repository);
+    assert_eq!(code, 1);
+    for (about, told) in [
+        ("kinds", "install MetalLB: warren prerequisites sandbox"),
+        ("cert-manager", "install it: warren prerequisites sandbox"),
+        ("ingress class", "install the ingress controller"),
+        ("secrets", "warren secret sandbox trow-pass --apply"),
+        ("authority", "warren ca init sandbox --apply"),
+    ] {
+        let is = |one: &&(String, String, String)| {
+            one.0 == about && one.1 == "bad" && one.2.contains(told)
+        };
+        assert!(found.iter().any(|one| is(&one)), "{about}, {told}: {found:#?}");
+    }
+    let nobody = Repository::new();
+    let (code, found) = doctor(&nobody);
+    assert_eq!((code, found[0].1.as_str()), (4, "bad"), "{found:#?}");
+}
+
+/// A registry as `warren up` runs it; it stops when this goes out of scope.
+struct Up {
+    child: Child,
+    port: u16,
+}
+
+impl Up {
+    fn start(repository: &Repository) -> Self {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("warren"));
+        command.arg("--root").arg(repository.path(""));
+        command.args(["up", "sandbox", "--bind", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines
+            .find_map(|line| {
+                let line = line.unwrap();
+                let rest = line.split_once("localhost:")?.1;
+                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                digits.parse().ok()
+            })
+            .unwrap();
+        // What it still has to say must not stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, port }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_deployed_registry_is_tested_as_a_client_does() {
+    let repository = Repository::new();
+    let up = Up::start(&repository);
+    let address = format!("127.0.0.1:{}", up.port);
+    let password = repository.path(".warren/sandbox/password").display().to_string();
+    let smoke = |more: &[&str]| {
+        let arguments = ["smoke", "sandbox", "--address", address.as_str()];
+        run(&repository, &[&arguments, more].concat())
+    };
+    let (code, stdout, stderr) = smoke(&["--password-file", &password, "--output", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["resolve", "certificate", "redirect", "login", "wrong password", "push", "pull", "delete"]
+    );
+    assert_eq!(steps.last().unwrap()["outcome"], "gone", "{stdout}");
+
+    let (code, stdout, stderr) = smoke(&["--password-file", &password]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("ok  pull") && stdout.contains("digests equal"), "{stdout}");
+    assert!(stderr.contains("all 8 steps passed"), "{stderr}");
+
+    repository.write("wrong", "not it");
+    let wrong = repository.path("wrong").display().to_string();
+    let (code, stdout, stderr) = smoke(&["--password-file", &wrong]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("ok  certificate") && stderr.contains("401"), "{stdout}{stderr}");
+    assert!(stderr.contains("warren secret sandbox trow-pass"), "{stderr}");
+
+    let other = Repository::new();
+    assert_eq!(run(&other, &["ca", "init", "sandbox"]).0, 0);
+    let ca = other.path(".warren/sandbox/ca/ca.crt").display().to_string();
+    let (code, _, stderr) = smoke(&["--password-file", &password, "--ca", &ca]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("not signed by the authority"), "{stderr}");
+}
