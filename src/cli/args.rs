@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    ca, check, client, deploy, diff, doctor, drift, explain, image, import, new, propose, render,
-    rollback, schema, secret, smoke, up, upstream, verify,
+    agent, ca, check, client, deploy, diff, doctor, drift, explain, image, import, new, promote,
+    propose, render, rollback, schema, secret, smoke, up, upstream, verify,
 };
 
 /// How a command prints what it found.
@@ -60,12 +60,16 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Open or update the pull request of an environment.
     Propose(propose::Args),
+    /// Carry an environment's image and chosen keys to another, as a proposal.
+    Promote(promote::Args),
     /// Show what a render would change, by object and field, with the risks.
     Diff(diff::Args),
     /// Say where each value of an environment came from.
     Explain(explain::Args),
     /// Render again, and compare with the statement of provenance and the files.
     Verify(verify::Args),
+    /// Print what Argo CD or Flux needs to sync environments.
+    Agent(agent::Args),
     /// Make, use and replace an environment's private authority.
     Ca(ca::Args),
     /// Give a machine what it needs to use an environment's registry.

@@ -1,6 +1,7 @@
 //! The operator's tool: one file per command. `args` holds what was typed,
 //! `context` what a command needs, `error` what ends it, `printer` what it says.
 
+pub mod agent;
 pub mod args;
 pub mod ca;
 pub mod check;
@@ -19,6 +20,7 @@ pub mod import;
 pub mod load;
 pub mod new;
 pub mod printer;
+pub mod promote;
 pub mod propose;
 pub mod render;
 pub mod rollback;
@@ -70,10 +72,12 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Deploy(args) => deploy::run(args, context),
         Command::Drift(args) => drift::run(args, context),
         Command::Propose(args) => propose::run(args, context),
+        Command::Agent(args) => agent::run(args, context),
         Command::Ca(args) => ca::run(args, context),
         Command::Client(args) => client::run(args, context),
         Command::Smoke(args) => smoke::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
+        Command::Promote(args) => promote::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Explain(args) => explain::run(args, context),

@@ -1,5 +1,6 @@
 //! `warren upstream`: looks at the pin, checks it, moves it, copies it.
 
+mod diff;
 mod pin;
 mod status;
 mod vendor;
@@ -27,6 +28,8 @@ enum Command {
     Status(status::Args),
     /// Move the pin to a tag and say what changed in what we rely on
     Pin(pin::Args),
+    /// Say what another tag changes in what we rely on, and write nothing
+    Diff(diff::Args),
     /// Check the pin against the vendored copy or the upstream
     Verify(verify::Args),
     /// Write vendor/trow/, a copy of the pinned tree for builds without network
@@ -52,6 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     match &args.command {
         Command::Status(args) => status::run(args, context),
         Command::Pin(args) => pin::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Vendor(args) => vendor::run(args, context),
     }

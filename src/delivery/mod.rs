@@ -1,6 +1,7 @@
 //! What happens to a rendering after it is made: what it changes, which
 //! Secrets it needs, and the cluster that it is applied to.
 
+pub mod agent;
 pub mod changes;
 pub mod clients;
 pub mod cluster;

@@ -395,6 +395,44 @@ fn json_tells_all_of_it() {
 }
 
 #[test]
+fn an_image_is_promoted_to_the_next_environment() {
+    let place = Place::new();
+    let toml = place.work.text("environments/sandbox.toml");
+    let image = "engine = \"trow\"\nimage = \"registry.example/trow:0.10.1\"";
+    place.work.write("environments/sandbox.toml", &toml.replace("engine = \"trow\"", image));
+    let promote = |more: &[&str]| {
+        let arguments = [&["promote", "sandbox", "--to", "lapin"], more].concat();
+        outcome(&mut place.work.warren(&arguments))
+    };
+    let before = place.work.text("environments/lapin.toml");
+    let (code, _, stderr) = promote(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    let carried = "lapin: registry.image: nothing -> \"registry.example/trow:0.10.1\"";
+    assert!(stderr.contains(carried), "{stderr}");
+    let tip = place.tip("refs/heads/warren/lapin").unwrap();
+    assert_eq!(
+        place.changed(tip),
+        [
+            "deploy/.provenance/lapin.intoto.json",
+            "deploy/lapin/statefulset-trow-set.yaml",
+            "environments/lapin.toml",
+        ]
+    );
+    assert_eq!(place.work.text("environments/lapin.toml"), before, "the work tree stays");
+    let git = place.git();
+    let tree = git.find_commit(tip).unwrap().tree().unwrap();
+    let entry = tree.get_path("environments/lapin.toml".as_ref()).unwrap();
+    let blob = git.find_blob(entry.id()).unwrap();
+    let proposed = String::from_utf8(blob.content().to_vec()).unwrap();
+    assert!(proposed.contains("# the node's label kubernetes.io/hostname"), "comments stay");
+    let (code, _, stderr) = promote(&["--key", "registry.nonsense"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("neither sandbox nor lapin has the key"), "{stderr}");
+    let (code, _, stderr) = outcome(&mut place.work.warren(&["promote", "lapin", "--to", "lapin"]));
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
 fn a_remote_over_ssh_is_spoken_to_by_the_machines_ssh() {
     // What it says there, tests/forge shows with a real server.
     let place = Place::new();

@@ -75,6 +75,12 @@ fn a_new_pin_says_what_changed_in_what_we_rely_on() {
     let next = upstream
         .commit(&with(&[("chart/values.yaml", PLAIN, values), ("Cargo.toml", PLAIN, cargo)]));
     upstream.tag("v1.3.0", next);
+    let lock = project.read("vendor/trow.lock.toml");
+    let foretold = done(&warren(&project, &["diff", "v1.3.0", "--from", &source]));
+    assert_eq!(project.read("vendor/trow.lock.toml"), lock, "a diff writes nothing");
+    let report = done(&warren(&project, &["diff", TAG, "--from", &source, "--output", "json"]));
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["changes"], serde_json::json!([]));
     let changes = done(&warren(&project, &["pin", "v1.3.0", "--from", &source]));
     for line in [
         "tag: v1.2.3 -> v1.3.0",
@@ -83,6 +89,7 @@ fn a_new_pin_says_what_changed_in_what_we_rely_on() {
     ] {
         assert!(changes.contains(line), "no {line:?} in:\n{changes}");
     }
+    assert_eq!(foretold, changes, "a diff foretells what a pin says");
     assert!(!project.read("vendor/trow.lock.toml").contains(&digest), "of the old image only");
 }
 
@@ -110,4 +117,26 @@ fn what_cannot_be_pinned_leaves_the_lock_alone() {
     assert_eq!(project.read("vendor/trow.lock.toml"), lock);
     done(&warren(&project, &["pin", TAG, "--from", &source, "--accept-moved-tag"]));
     assert!(project.read("vendor/trow.lock.toml").contains(&moved.to_string()));
+}
+
+#[test]
+fn a_tag_that_renovate_wrote_is_pinned_again() {
+    let upstream = Upstream::new();
+    let source = upstream.source();
+    let project = Project::pinning(&upstream);
+    let cargo = "[package]\nversion = \"1.3.0\"\n";
+    let next = upstream.commit(&with(&[("Cargo.toml", PLAIN, cargo)]));
+    upstream.tag("v1.3.0", next);
+    // What its custom manager does: the tag, and nothing else.
+    let lock = project.read("vendor/trow.lock.toml");
+    let touched = lock.replacen("tag = \"v1.2.3\"", "tag = \"v1.3.0\"", 1);
+    assert_ne!(touched, lock);
+    project.write("vendor/trow.lock.toml", &touched);
+    done(&warren(&project, &["pin", "--from-renovate", "--from", &source]));
+    let lock = project.read("vendor/trow.lock.toml");
+    assert!(lock.contains(&next.to_string()) && lock.contains("tag = \"v1.3.0\""), "{lock}");
+    done(&warren(&project, &["verify", "--from", &source]));
+    let again = done(&warren(&project, &["pin", "--from-renovate", "--from", &source]));
+    assert!(again.ends_with("nothing to do\n"), "{again}");
+    failed(&warren(&project, &["pin"]), 2, "<TAG>");
 }

@@ -1,0 +1,164 @@
+//! Argo CD: an `AppProject` that allows what is rendered and nothing else, and
+//! an `Application`, or for several environments an `ApplicationSet`.
+
+use serde_json::{Value, json};
+
+use super::{Source, kinds, name, namespaces, path};
+use crate::delivery::difference::node;
+use crate::pipeline::compose::Rendered;
+use crate::pipeline::manifest::Object;
+
+/// The objects for these environments.
+#[must_use]
+pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
+    let mut objects: Vec<_> = rendered.iter().map(|one| project(one, source)).collect();
+    match rendered {
+        [one] => {
+            let mut application = json!({
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Application",
+                "metadata": metadata(&name(one), source),
+            });
+            application["spec"] = spec(
+                &name(one),
+                &path(one),
+                one.environment.namespace.as_str(),
+                &source.branch,
+                source,
+            );
+            objects.push(application);
+        }
+        several => objects.push(set(several, source)),
+    }
+    objects.iter().map(|value| Object { node: node(value), source: String::new() }).collect()
+}
+
+fn metadata(name: &str, source: &Source) -> Value {
+    json!({
+        "name": name,
+        "namespace": source.namespace,
+        "labels": {"app.kubernetes.io/part-of": "trow"},
+        "annotations": {
+            // The API server says what it would make of the objects, so that
+            // what it fills in is no difference.
+            "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
+        },
+    })
+}
+
+fn spec(name: &str, path: &str, namespace: &str, branch: &str, source: &Source) -> Value {
+    json!({
+        "project": name,
+        "source": {
+            "repoURL": source.url,
+            "targetRevision": branch,
+            "path": path,
+        },
+        "destination": {"server": source.server, "namespace": namespace},
+        "syncPolicy": {
+            "automated": {"prune": true, "selfHeal": true},
+            "syncOptions": [
+                // The namespace is rendered, with its labels.
+                "CreateNamespace=false",
+                "ServerSideApply=true",
+                "PruneLast=true",
+                "RespectIgnoreDifferences=true",
+                "FailOnSharedResource=true",
+            ],
+            "retry": {
+                "limit": 5,
+                "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"},
+            },
+        },
+        "ignoreDifferences": [
+            // cert-manager writes the authority in.
+            {
+                "group": "admissionregistration.k8s.io",
+                "kind": "ValidatingWebhookConfiguration",
+                "jqPathExpressions": [".webhooks[]?.clientConfig.caBundle"],
+            },
+        ],
+        "revisionHistoryLimit": 10,
+    })
+}
+
+/// Allows one environment's kinds, in its namespaces, from one repository.
+fn project(rendered: &Rendered, source: &Source) -> Value {
+    let kinds = kinds(rendered);
+    let list = |namespaced: bool| -> Vec<Value> {
+        let kinds = kinds.get(&namespaced).into_iter().flatten();
+        kinds.map(|(group, kind)| json!({"group": group, "kind": kind})).collect()
+    };
+    let destinations: Vec<_> = namespaces(rendered)
+        .into_iter()
+        .map(|namespace| json!({"server": source.server, "namespace": namespace}))
+        .collect();
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {
+            "name": name(rendered),
+            "namespace": source.namespace,
+            "labels": {"app.kubernetes.io/part-of": "trow"},
+        },
+        "spec": {
+            "description": format!("The Trow registry of {}", rendered.environment.name),
+            "sourceRepos": [source.url],
+            "destinations": destinations,
+            "clusterResourceWhitelist": list(false),
+            "namespaceResourceWhitelist": list(true),
+        },
+    })
+}
+
+/// One `Application` for each environment, by a list.
+fn set(rendered: &[Rendered], source: &Source) -> Value {
+    let elements: Vec<_> = rendered
+        .iter()
+        .map(|one| {
+            json!({
+                "environment": one.environment.name,
+                "namespace": one.environment.namespace.as_str(),
+                "server": source.server,
+                "branch": source.branch.replace("{environment}", &one.environment.name),
+            })
+        })
+        .collect();
+    let template = Source {
+        server: "{{ .server }}".to_owned(),
+        branch: "{{ .branch }}".to_owned(),
+        ..source.clone()
+    };
+    let name = "trow-{{ .environment }}";
+    let mut labelled = metadata(name, source);
+    // The set's own namespace is where the Applications go.
+    if let Some(metadata) = labelled.as_object_mut() {
+        metadata.remove("namespace");
+    }
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "ApplicationSet",
+        "metadata": {
+            "name": "trow",
+            "namespace": source.namespace,
+            "labels": {"app.kubernetes.io/part-of": "trow"},
+        },
+        "spec": {
+            "goTemplate": true,
+            "goTemplateOptions": ["missingkey=error"],
+            "generators": [{"list": {"elements": elements}}],
+            // An environment that leaves the list leaves its objects.
+            "syncPolicy": {"preserveResourcesOnDeletion": true},
+            "template": {
+                "metadata": labelled,
+                "spec": spec(
+                    name,
+                    "deploy/{{ .environment }}",
+                    "{{ .namespace }}",
+                    &template.branch,
+                    &template,
+                ),
+            },
+        },
+    })
+}

@@ -1,0 +1,88 @@
+//! What Argo CD and Flux need to sync the rendering of an environment: their
+//! own objects, which live in their own namespaces.
+
+mod argo;
+mod flux;
+
+use std::collections::BTreeMap;
+
+pub use argo::argo;
+pub use flux::flux;
+
+use crate::pipeline::compose::{KUSTOMIZATION, Rendered};
+use crate::pipeline::manifest::Object;
+use crate::pipeline::schema::Schema;
+use crate::pipeline::strict;
+
+/// Where the rendering is, as an agent sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The repository's url, as the agent reaches it.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// A Secret with the credentials for the url, in the agent's namespace.
+    pub secret: Option<String>,
+    /// Names of what must be synced before.
+    pub depends_on: Vec<String>,
+    /// The agent's namespace.
+    pub namespace: String,
+    /// The cluster that Argo CD deploys to.
+    pub server: String,
+    /// The Secret with the age or PGP key of SOPS, in Flux's namespace.
+    pub sops_secret: String,
+}
+
+/// The folder that is synced.
+fn path(rendered: &Rendered) -> String {
+    format!("deploy/{}", rendered.environment.name)
+}
+
+/// What the agent's objects are called.
+fn name(rendered: &Rendered) -> String {
+    format!("trow-{}", rendered.environment.name)
+}
+
+/// The namespaces that the rendering writes to, sorted.
+fn namespaces(rendered: &Rendered) -> Vec<String> {
+    let mut found: Vec<_> = rendered
+        .objects
+        .iter()
+        .map(|object| object.namespace().to_owned())
+        .filter(|namespace| !namespace.is_empty())
+        .collect();
+    found.push(rendered.environment.namespace.to_string());
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The groups and kinds that the rendering holds, by whether they live in a
+/// namespace.
+fn kinds(rendered: &Rendered) -> BTreeMap<bool, Vec<(String, String)>> {
+    let mut found: BTreeMap<bool, Vec<_>> = BTreeMap::new();
+    for object in rendered.objects.iter().filter(|object| object.source != KUSTOMIZATION) {
+        let group = object.api_version().split_once('/').map_or("", |(group, _)| group);
+        let list = found.entry(object.is_namespaced()).or_default();
+        list.push((group.to_owned(), object.kind().to_owned()));
+    }
+    for list in found.values_mut() {
+        list.sort_unstable();
+        list.dedup();
+    }
+    found
+}
+
+/// What an API server would refuse or drop of these objects, a line each.
+#[must_use]
+pub fn faults(objects: &[Object]) -> Vec<String> {
+    let schema = Schema::newest();
+    let found = objects.iter().flat_map(|object| {
+        strict::check(schema, &object.node)
+            .into_iter()
+            .filter(|fault| !fault.rule.is_warning())
+            .map(|fault| format!("{} {}: {}", object.id(), fault.field, fault.message))
+            .collect::<Vec<_>>()
+    });
+    found.collect()
+}
