@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agent, ca, check, client, deploy, diff, doctor, drift, explain, image, import, new, promote,
-    propose, render, rollback, schema, secret, smoke, up, upstream, verify,
+    agent, ca, check, client, deploy, diff, doctor, drift, explain, image, import, new,
+    prerequisites, promote, propose, render, rollback, schema, secret, smoke, up, upstream, verify,
 };
 
 /// How a command prints what it found.
@@ -54,6 +54,8 @@ pub enum Command {
     Deploy(deploy::Args),
     /// Say what in the cluster differs from what was delivered.
     Drift(drift::Args),
+    /// Name, or install, what an environment needs in its cluster before.
+    Prerequisites(prerequisites::Args),
     /// Look for what keeps an environment from working.
     Doctor(doctor::Args),
     /// Go back to an earlier delivery.

@@ -19,6 +19,7 @@ pub mod image;
 pub mod import;
 pub mod load;
 pub mod new;
+pub mod prerequisites;
 pub mod printer;
 pub mod promote;
 pub mod propose;
@@ -78,6 +79,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Smoke(args) => smoke::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Promote(args) => promote::run(args, context),
+        Command::Prerequisites(args) => prerequisites::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Explain(args) => explain::run(args, context),

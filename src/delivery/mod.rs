@@ -11,6 +11,7 @@ pub mod forge;
 pub mod git;
 pub mod import;
 pub mod password;
+pub mod prerequisites;
 pub mod references;
 pub mod revision;
 pub mod secret;

@@ -385,6 +385,12 @@ impl Cluster {
         if let Some(object) = self.objects.get(path) {
             return response(200, &self.shown(path, object));
         }
+        if path == "/apis" {
+            let served = KINDS.iter().filter(|(_, kind, _, _)| !self.unknown.contains(kind));
+            let groups = served.filter_map(|(version, _, _, _)| version.split_once('/'));
+            let groups: Vec<_> = groups.map(|(group, _)| json!({"name": group})).collect();
+            return response(200, &json!({"kind": "APIGroupList", "groups": groups}));
+        }
         let kinds: Vec<_> = KINDS
             .iter()
             .filter(|(version, kind, _, _)| {

@@ -208,6 +208,55 @@ fn each_thing_that_is_missing_is_told_with_what_mends_it() {
     assert_eq!((code, found[0].1.as_str()), (4, "bad"), "{found:#?}");
 }
 
+#[test]
+fn what_an_environment_needs_is_named_pinned_and_applied() {
+    let (repository, server) = with_cluster();
+    let list = "[[component]]\nname = \"cert-manager\"\nfor = \"certificates\"\nversion = \"1\"\n\
+                group = \"cert-manager.io\"\nurl = \"http://127.0.0.1:1/a.yaml\"\n\n\
+                # theirs\n[[component]]\nname = \"ingress\"\nfor = \"ingress-nginx\"\nversion = \
+                \"2\"\nclass = \"other\"\nurl = \"http://127.0.0.1:1/b.yaml\"\n";
+    repository.write("vendor/prerequisites.toml", list);
+    let (code, stdout, stderr) = run(&repository, &["prerequisites", "sandbox"]);
+    assert_eq!(code, 0, "{stderr}");
+    let state = |name: &str| stdout.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(state("cert-manager").contains("installed"), "{stdout}");
+    assert!(state("ingress ").contains("missing"), "{stdout}");
+
+    let apply = ["prerequisites", "sandbox", "--apply"];
+    let (code, _, stderr) = run(&repository, &apply);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("nobody pinned ingress 2") && stderr.contains("--pin"), "{stderr}");
+    let (code, _, stderr) = run(&repository, &["prerequisites", "sandbox", "ingress", "--pin"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("--from DIR"), "{stderr}");
+
+    let text = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: other\n";
+    repository.write("got/ingress.yaml", text);
+    let got = repository.path("got").display().to_string();
+    let pin = ["prerequisites", "sandbox", "ingress", "--pin", "--from", got.as_str()];
+    let (code, stdout, stderr) = run(&repository, &pin);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("ingress 2 is sha256:"), "{stdout}");
+    let pinned = repository.text("vendor/prerequisites.toml");
+    assert!(pinned.contains("# theirs") && pinned.contains("sha256 = \""), "{pinned}");
+
+    repository.write("got/ingress.yaml", &format!("{text}# exchanged\n"));
+    let from = [&apply[..], &["--from", got.as_str()]].concat();
+    let (code, _, stderr) = run(&repository, &from);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("this is not what was pinned"), "{stderr}");
+    assert!(server.get("/apis/networking.k8s.io/v1/ingressclasses/other").is_none());
+    repository.write("got/ingress.yaml", text);
+    let (code, _, stderr) = run(&repository, &from);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(server.get("/apis/networking.k8s.io/v1/ingressclasses/other").is_some());
+    let (code, _, stderr) = run(&repository, &from);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("ingress is there"), "{stderr}");
+    let (code, _, stderr) = run(&repository, &["prerequisites", "sandbox", "nginx"]);
+    assert_eq!(code, 2, "{stderr}");
+}
+
 /// A registry as `warren up` runs it; it stops when this goes out of scope.
 struct Up {
     child: Child,

@@ -99,6 +99,13 @@ impl Api {
         Ok(text(&answer, "/gitVersion").trim_start_matches('v').to_owned())
     }
 
+    /// Whether the server has any version of this group.
+    pub(super) async fn has_group(&self, group: &str) -> Result<bool, ClusterError> {
+        let answer: Value = self.send("/apis", Method::GET, "/apis", None, Vec::new()).await?;
+        let groups = answer.get("groups").and_then(Value::as_array);
+        Ok(groups.into_iter().flatten().any(|one| text(one, "/name") == group))
+    }
+
     /// How the server calls this kind; `None` where it does not know it.
     pub(super) async fn resource(
         &self,

@@ -147,20 +147,12 @@ impl Cluster {
         self.wait(async { Ok(self.api.resource(api_version, kind).await?.is_some()) })
     }
 
-    /// Applies objects that were written down nowhere, server-side: so their
-    /// content does not end up in the last-applied annotation either. Fields
-    /// that another manager set are taken over, as the operator asked for.
+    /// Whether the cluster has any version of this group of kinds.
     ///
     /// # Errors
-    /// When the cluster refuses any of it.
-    pub fn apply_objects(&self, objects: &[Manifest]) -> Result<Vec<Applied>, ClusterError> {
-        self.wait(async {
-            let mut done = Vec::new();
-            for object in objects {
-                done.push(self.api.apply(object, true).await?);
-            }
-            Ok(done)
-        })
+    /// When it does not say.
+    pub fn has_group(&self, group: &str) -> Result<bool, ClusterError> {
+        self.wait(self.api.has_group(group))
     }
 
     /// Those of these Secrets that are not there.

@@ -76,7 +76,7 @@ impl Rollout<'_> {
             if manifest.kind() == "CustomResourceDefinition" {
                 defined.push(manifest);
             } else if !defined.is_empty() {
-                self.established(&defined)?;
+                self.cluster.established(&defined)?;
                 defined.clear();
             }
             let applied = self.cluster.wait(self.cluster.api.apply(manifest, self.take_over))?;
@@ -99,23 +99,6 @@ impl Rollout<'_> {
         done.push(applied);
     }
 
-    /// Waits until the kinds of these definitions can be used.
-    fn established(&mut self, defined: &[&Manifest]) -> Result<(), ClusterError> {
-        let end = Instant::now() + ESTABLISHED;
-        for manifest in defined {
-            let identity = manifest.identity();
-            while !matches!(self.look(&identity)?, Health::Ready) {
-                if Instant::now() >= end {
-                    let reason = format!("not established within {} s", ESTABLISHED.as_secs());
-                    return Err(ClusterError::new(identity.id(), Refusal::Other, reason));
-                }
-                self.pause(POLL / 4);
-            }
-        }
-        self.cluster.api.forget();
-        Ok(())
-    }
-
     /// Waits until each of these works.
     ///
     /// # Errors
@@ -127,7 +110,7 @@ impl Rollout<'_> {
             let mut told = None;
             loop {
                 self.cluster.renew(self.lease)?;
-                let (reason, over) = match self.look(&identity)? {
+                let (reason, over) = match self.cluster.look(&identity)? {
                     Health::Ready => break,
                     Health::Failed(reason) => (reason, true),
                     Health::Waiting(reason) => (reason, Instant::now() >= end),
@@ -139,7 +122,7 @@ impl Rollout<'_> {
                     (self.say)(Progress::Waiting(identity.id(), reason.clone()));
                     told = Some(reason);
                 }
-                self.pause(POLL);
+                self.cluster.pause(POLL);
             }
             if told.is_some() {
                 (self.say)(Progress::Healthy(identity.id()));
@@ -152,9 +135,48 @@ impl Rollout<'_> {
         let details = self.cluster.why(identity);
         Unhealthy { object: identity.id(), reason, details }
     }
+}
+
+impl Cluster {
+    /// Applies objects that were written down nowhere, server-side: so their
+    /// content does not end up in the last-applied annotation either. Fields
+    /// that another manager set are taken over, as the operator asked for.
+    ///
+    /// # Errors
+    /// When the cluster refuses any of it.
+    pub fn apply_objects(&self, objects: &[Manifest]) -> Result<Vec<Applied>, ClusterError> {
+        let (mut done, mut defined) = (Vec::new(), Vec::new());
+        for object in objects {
+            if object.kind() == "CustomResourceDefinition" {
+                defined.push(object);
+            } else if !defined.is_empty() {
+                self.established(&defined)?;
+                defined.clear();
+            }
+            done.push(self.wait(self.api.apply(object, true))?);
+        }
+        Ok(done)
+    }
+
+    /// Waits until the kinds of these definitions can be used.
+    fn established(&self, defined: &[&Manifest]) -> Result<(), ClusterError> {
+        let end = Instant::now() + ESTABLISHED;
+        for manifest in defined {
+            let identity = manifest.identity();
+            while !matches!(self.look(&identity)?, Health::Ready) {
+                if Instant::now() >= end {
+                    let reason = format!("not established within {} s", ESTABLISHED.as_secs());
+                    return Err(ClusterError::new(identity.id(), Refusal::Other, reason));
+                }
+                self.pause(POLL / 4);
+            }
+        }
+        self.api.forget();
+        Ok(())
+    }
 
     fn look(&self, identity: &Identity) -> Result<Health, ClusterError> {
-        Ok(match self.cluster.get(identity)? {
+        Ok(match self.get(identity)? {
             Some(object) => health(&object),
             None => Health::Failed("it was deleted by somebody else".to_owned()),
         })
@@ -162,6 +184,6 @@ impl Rollout<'_> {
 
     fn pause(&self, time: Duration) {
         // Made within the runtime: a timer needs one.
-        self.cluster.wait(async { tokio::time::sleep(time).await });
+        self.wait(async { tokio::time::sleep(time).await });
     }
 }

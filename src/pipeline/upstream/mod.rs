@@ -31,7 +31,7 @@ pub use mismatch::Mismatch;
 pub use mode::{Mode, UnknownMode};
 pub use pin::{PinError, Pinned, Pinning, changes};
 pub use snapshot::{Snapshot, SnapshotError};
-pub use toml_file::FileError;
+pub use toml_file::{FileError, load as load_toml};
 pub use vendored::write_copy;
 pub use verify::{
     Inputs, MIRROR_VARIABLE, Outcome, Pin, REPIN_VARIABLE, VENDORED, Verified, VerifyError,

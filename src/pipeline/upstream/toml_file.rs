@@ -46,6 +46,14 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
+/// Reads a TOML file into `T`.
+///
+/// # Errors
+/// When it can't be read, or says something else.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    parse(path, &read(path)?)
+}
+
 /// Reads a UTF-8 file.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
     fs::read_to_string(path).map_err(|error| FileError::whole(path, error.source.to_string()))
