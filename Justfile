@@ -13,6 +13,26 @@ up environment="sandbox" *arguments:
 deploy environment *arguments:
     {{ warren }} deploy {{ environment }} {{ arguments }}
 
+# Say what in the cluster differs from what was delivered
+drift environment *arguments:
+    {{ warren }} drift {{ environment }} {{ arguments }}
+
+# Go back to an earlier delivery
+rollback environment *arguments:
+    {{ warren }} rollback {{ environment }} {{ arguments }}
+
+# Look for what keeps an environment from working
+doctor environment *arguments:
+    {{ warren }} doctor {{ environment }} {{ arguments }}
+
+# Test a deployed registry as a client does
+smoke environment *arguments:
+    {{ warren }} smoke {{ environment }} {{ arguments }}
+
+# Open or update the pull request of an environment
+propose environment *arguments:
+    {{ warren }} propose {{ environment }} {{ arguments }}
+
 # Print what an environment renders to
 render environment:
     {{ warren }} render {{ environment }} --output -
@@ -76,6 +96,10 @@ image output="target/warren-registry.tar" name="localhost/warren-registry:latest
 # Drive the registry with podman, skopeo, buildah, docker and nginx (needs root)
 interop *clients: build
     tests/interop/run {{ clients }}
+
+# Deliver to a real API server, built from its Go module (needs etcd and Go)
+cluster: build
+    tests/cluster/run
 
 # Everything that CI runs, or only the stages named (bash .ci/run --list)
 ci *stages:

@@ -236,6 +236,17 @@ pub fn restrict_to_owner(path: &Path) -> Result<(), FsError> {
     fs::set_permissions(path, mode).at("set the mode of", path)
 }
 
+/// Waits until nobody else holds the lock of this folder, and takes it. It is
+/// given back when the result goes out of scope, and when the process ends.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn lock_dir(path: &Path) -> Result<fs::File, FsError> {
+    let folder = fs::File::open(path).at("open", path)?;
+    folder.lock().at("lock", path)?;
+    Ok(folder)
+}
+
 /// Makes a folder that nobody but the owner can look into: mode 0700. It must
 /// not be there yet, so that nobody else can have made it.
 ///

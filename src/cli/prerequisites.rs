@@ -133,7 +133,14 @@ fn is_there(cluster: &Cluster, component: &Component) -> Result<bool, ClusterErr
         return Ok(cluster.get(&identity)?.is_some());
     }
     let Some(group) = &component.group else { return Ok(false) };
-    cluster.has_group(group)
+    if !cluster.has_group(group)? {
+        return Ok(false);
+    }
+    // Kinds without the program that acts on them are not enough.
+    match &component.namespace {
+        Some(namespace) => Ok(!cluster.list("apps/v1", "Deployment", namespace)?.is_empty()),
+        None => Ok(true),
+    }
 }
 
 fn apply(

@@ -40,6 +40,13 @@ pub enum FolderError {
 pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, FolderError> {
     let no_name = || FolderError::NoName { folder: target.to_owned() };
     let name = target.file_name().ok_or_else(no_name)?.to_string_lossy();
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent)?;
+    // Two at once would write into each other's new folder.
+    let _lock = fs::lock_dir(parent)?;
     recover(target, &name)?;
     let there = target.exists();
     if there {
@@ -52,11 +59,6 @@ pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, 
             return Ok(false);
         }
     }
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent)?;
     let sibling = |kind: &str| parent.join(format!(".{name}.{kind}"));
     let (new, old) = (sibling("new"), sibling("old"));
     fs::remove_dir_all_if_there(&new)?;
@@ -136,6 +138,28 @@ mod tests {
         );
         assert!(replace(&target, &second).unwrap());
         assert!(differences(&target, &second).unwrap().is_empty());
+        assert_eq!(fs::list(target.parent().unwrap()).unwrap(), [target]);
+    }
+
+    #[test]
+    fn many_at_once_leave_one_of_theirs() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("deploy/sandbox");
+        let of = |number: usize| -> BTreeMap<_, _> {
+            let mut files = files(&[(KUSTOMIZATION, "a")]);
+            for file in 0..20 {
+                files.insert(format!("{file}.yaml"), number.to_string());
+            }
+            files
+        };
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (target, files) = (&target, of(number));
+                scope.spawn(move || replace(target, &files).unwrap());
+            }
+        });
+        let found = read_folder(&target).unwrap();
+        assert!((0..4).any(|number| found == of(number)), "{found:?}");
         assert_eq!(fs::list(target.parent().unwrap()).unwrap(), [target]);
     }
 

@@ -44,6 +44,9 @@ pub struct Component {
     /// A group of kinds that it brings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The namespace in which it has a Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// An ingress class that it brings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,

@@ -70,6 +70,12 @@ impl<'a> Look<'a> {
         let wanted = self.environment.kubernetes.to_string();
         match self.cluster.version() {
             Err(error) => cannot_look(about, &error),
+            Ok(found) if found.starts_with("0.") => Diagnosis::with(
+                about,
+                Verdict::Unknown,
+                format!("the API server calls itself {found}"),
+                "it was built without its version",
+            ),
             Ok(found) if minor(&found) == minor(&wanted) => Diagnosis::good(about, found),
             Ok(found) => Diagnosis::with(
                 about,
