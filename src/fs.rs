@@ -257,6 +257,62 @@ pub fn create_private_dir(path: &Path) -> Result<(), FsError> {
     fs::DirBuilder::new().mode(0o700).create(path).at("create the folder", path)
 }
 
+/// Writes these files, by their names in the folder, which nobody else knows
+/// yet, and syncs them and the folder. They are written by several threads: what
+/// is synced at once costs the disk little more than one file.
+///
+/// # Errors
+/// Whatever the system answers first, with the path.
+pub fn write_new_files<'a>(
+    folder: &Path,
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<(), FsError> {
+    let files: Vec<_> = files.into_iter().collect();
+    in_parallel(&files, WRITERS, |(name, bytes)| {
+        let path = folder.join(name);
+        let mut file = fs::File::create_new(&path).at("create", &path)?;
+        file.write_all(bytes).at("write", &path)?;
+        file.sync_all().at("sync", &path)
+    })
+    .into_iter()
+    .collect::<Result<Vec<()>, _>>()?;
+    sync_dir(folder)
+}
+
+/// How many files are written at once: enough for a disk to sync them together.
+const WRITERS: usize = 16;
+
+/// Does the same to each, by as many threads as given, and keeps the order.
+pub fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let run = || {
+            let mut own = Vec::new();
+            loop {
+                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(item) = items.get(index) else { return own };
+                own.push((index, work(item)));
+            }
+        };
+        let others: Vec<_> =
+            (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
+        let mut all = run();
+        for other in others {
+            match other.join() {
+                Ok(own) => all.extend(own),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
 /// Writes a file so that a reader or a crash sees the old content or the new,
 /// never a part: temporary file, sync, rename, sync of the folder. What it
 /// leaves on an error is the old file, unchanged.

@@ -1,6 +1,7 @@
 //! `warren check`: the findings of all environments, and whether `deploy/`
 //! still equals what renders.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::sarif;
 use crate::delivery::folder;
+use crate::fs;
 use crate::pipeline::check::{Cause, Finding, Severity, rules};
 
 /// Checks environments, and that deploy/ equals what renders, byte for byte.
@@ -54,12 +56,14 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         [] => composition::names(&root)?,
         names => names.to_vec(),
     };
-    let reports: Vec<Report> =
-        names.iter().map(|name| report(&root, name)).collect::<Result<_, _>>()?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let reports: Vec<Report> = fs::in_parallel(&names, threads, |name| report(&root, name))
+        .into_iter()
+        .collect::<Result<_, _>>()?;
     match args.output {
         Output::Json => context.printer.json(&reports),
         Output::Sarif => context.printer.json(&sarif::log(&results(&reports))),
-        Output::Text => reports.iter().for_each(|report| print(report, context)),
+        Output::Text => reports.iter().for_each(|report| context.printer.out(&text(report))),
     }
     let errors = reports.iter().flat_map(|report| &report.findings);
     let errors = errors.filter(|found| found.is_error()).count();
@@ -106,31 +110,34 @@ fn results(reports: &[Report]) -> Vec<Finding> {
     reports.iter().flat_map(|report| report.findings.iter().cloned()).chain(drift).collect()
 }
 
-fn print(report: &Report, context: &Context) {
+/// A report for people.
+fn text(report: &Report) -> String {
     let name = &report.environment;
-    let printer = &context.printer;
+    let mut out = String::new();
     for finding in &report.findings {
         let severity = finding.severity.as_str();
-        printer.out(&match &finding.waived {
-            None => format!("{name}: {severity}{}\n", line(finding)),
-            Some(reason) => format!("{name}: waived {severity}{}: {reason}\n", line(finding)),
-        });
+        let _ = match &finding.waived {
+            None => writeln!(out, "{name}: {severity}{}", line(finding)),
+            Some(reason) => writeln!(out, "{name}: waived {severity}{}: {reason}", line(finding)),
+        };
     }
     let counting = || report.findings.iter().filter(|found| found.waived.is_none());
     let mut hints: Vec<_> = counting().map(|found| found.hint.as_str()).collect();
     hints.dedup();
     for hint in hints {
-        printer.out(&format!("{name}: hint: {hint}\n"));
+        let _ = writeln!(out, "{name}: hint: {hint}");
     }
     for file in &report.drift {
-        printer.out(&format!("{name}: drift: {file}\n"));
+        let _ = writeln!(out, "{name}: drift: {file}");
     }
     let waived = report.findings.len().saturating_sub(counting().count());
-    printer.out(&format!(
-        "{name}: {} error(s), {} warning(s), {}deploy/{name} {}\n",
+    let _ = writeln!(
+        out,
+        "{name}: {} error(s), {} warning(s), {}deploy/{name} {}",
         counting().filter(|found| found.is_error()).count(),
         counting().filter(|found| found.is_warning()).count(),
         if waived > 0 { format!("{waived} waived, ") } else { String::new() },
         if report.drift.is_empty() { "is what renders" } else { "differs" }
-    ));
+    );
+    out
 }

@@ -30,6 +30,17 @@ impl Printer {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
+    /// Prints data that comes in parts, as it is, to stdout.
+    pub fn out_all<'t>(&self, parts: impl Iterator<Item = &'t str>) {
+        let mut stdout = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        for part in parts {
+            if stdout.write_all(part.as_bytes()).is_err() {
+                return;
+            }
+        }
+        let _ = stdout.flush();
+    }
+
     /// Prints a value as JSON and a line end to stdout.
     pub fn json(&self, value: &impl serde::Serialize) {
         match serde_json::to_string_pretty(value) {

@@ -4,18 +4,21 @@ use std::path::{Path, PathBuf};
 
 use super::composition;
 use super::context::Context;
-use super::error::CliError;
+use super::error::{CliError, ErrorKind};
 use crate::delivery::folder;
+use crate::pipeline::compose::KUSTOMIZATION;
 use crate::pipeline::provenance;
 
-/// Writes an environment's manifests.
+/// Writes environments' manifests.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  warren render sandbox\n  warren render sandbox --output - | less"
+    after_help = "Examples:\n  warren render\n  warren render sandbox\n  \
+                  warren render sandbox --output - | less"
 )]
 pub struct Args {
-    /// The environment: the name of a file in environments/, without .toml.
-    environment: String,
+    /// The environments: names of files in environments/, without .toml; all of
+    /// them when none is named.
+    environments: Vec<String>,
     /// Where to write: a folder that is replaced as a whole, or - for stdout.
     #[arg(
         long,
@@ -36,29 +39,48 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the environment can't be composed, a check finds an error, or the
-/// folder can't be replaced.
+/// When an environment can't be composed, a check finds an error, or a folder
+/// can't be replaced. Those that come before it are written then.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
-    let composed = composition::checked(&root, &args.environment)?;
+    let names = match args.environments.as_slice() {
+        [] => composition::names(&root)?,
+        names => names.to_vec(),
+    };
+    if names.len() > 1 && (args.output.is_some() || args.provenance.is_some()) {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("one place is not for {} environments", names.len()),
+        )
+        .hint(format!("name one environment: {}", names.join(", "))));
+    }
+    names.iter().try_for_each(|name| render(args, context, &root, name))
+}
+
+fn render(args: &Args, context: &Context, root: &Path, name: &str) -> Result<(), CliError> {
+    let composed = composition::checked(root, name)?;
     let files = &composed.rendered.files;
     if args.output.as_deref() == Some(Path::new("-")) {
-        let objects = composed.rendered.objects.iter().map(|object| &object.node);
-        context.printer.out(&crate::pipeline::yaml::write_all(objects));
+        // The files are the objects, in the same order.
+        let objects = files.iter().filter(|(file, _)| *file != KUSTOMIZATION);
+        let mut between = "";
+        context.printer.out_all(objects.flat_map(|(_, text)| {
+            [std::mem::replace(&mut between, "---\n"), text.as_str()]
+        }));
         return match &args.provenance {
             Some(path) => composition::write_statement(&composed, None, path),
             None => Ok(()),
         };
     }
-    let target = args.output.clone().unwrap_or_else(|| root.join("deploy").join(&args.environment));
+    let own = format!("deploy/{name}");
+    let target = args.output.clone().unwrap_or_else(|| root.join(&own));
     let changed = folder::replace(&target, files)
         .map_err(|error| CliError::failed("nothing was written").because(error))?;
-    let own = format!("deploy/{}", args.environment);
     match (&args.provenance, &args.output) {
         (Some(path), None) => composition::write_statement(&composed, Some(&own), path)?,
         (Some(path), Some(_)) => composition::write_statement(&composed, None, path)?,
         (None, None) => {
-            let path = root.join(provenance::path(&args.environment));
+            let path = root.join(provenance::path(name));
             composition::write_statement(&composed, Some(&own), &path)?;
         }
         (None, Some(_)) => {}

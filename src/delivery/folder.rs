@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::changes::{ChangeKind, Changes, read_folder};
-use crate::fs::{self, Access, FsError};
+use crate::fs::{self, FsError};
 use crate::pipeline::compose::KUSTOMIZATION;
 
 /// Why a folder was not replaced. It is as it was before.
@@ -63,12 +63,10 @@ pub fn replace(target: &Path, files: &BTreeMap<String, String>) -> Result<bool, 
     let (new, old) = (sibling("new"), sibling("old"));
     fs::remove_dir_all_if_there(&new)?;
     fs::create_dir_all(&new)?;
-    for (file, text) in files {
-        let path = new.join(file);
-        if let Err(error) = fs::write_atomic(&path, text.as_bytes(), Access::Everyone) {
-            fs::remove_dir_all_if_there(&new)?;
-            return Err(error.into());
-        }
+    let written = files.iter().map(|(file, text)| (file.as_str(), text.as_bytes()));
+    if let Err(error) = fs::write_new_files(&new, written) {
+        fs::remove_dir_all_if_there(&new)?;
+        return Err(error.into());
     }
     if there {
         fs::remove_dir_all_if_there(&old)?;
@@ -119,6 +117,7 @@ fn recover(target: &Path, name: &str) -> Result<(), FsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::Access;
 
     fn files(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()

@@ -274,12 +274,12 @@ impl Mapping {
     /// The value under the key of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
-        self.entries.iter().find(|(key, _)| key.name() == name).map(|(_, value)| value)
+        self.entries.iter().find(|(key, _)| key.is_named(name)).map(|(_, value)| value)
     }
 
     /// The value under the key of this name.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
-        self.entries.iter_mut().find(|(key, _)| key.name() == name).map(|(_, value)| value)
+        self.entries.iter_mut().find(|(key, _)| key.is_named(name)).map(|(_, value)| value)
     }
 
     /// Puts a value under a key: in the key's place, or at the end.
@@ -310,6 +310,11 @@ impl Mapping {
         self.entries.push((key, value));
     }
 
+    /// Gives back memory that no entry uses: no more come as a rule.
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// The entries in order, taken apart.
     pub(super) fn into_entries(self) -> Vec<(Scalar, Node)> {
         self.entries
@@ -317,7 +322,7 @@ impl Mapping {
 
     /// Takes a key and its value out.
     pub fn remove(&mut self, name: &str) -> Option<Node> {
-        let index = self.entries.iter().position(|(key, _)| key.name() == name)?;
+        let index = self.entries.iter().position(|(key, _)| key.is_named(name))?;
         Some(self.entries.remove(index).1)
     }
 }

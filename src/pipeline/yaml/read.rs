@@ -205,8 +205,15 @@ impl Builder {
     fn end(&mut self) -> Result<(), Fault> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let value = match open.content {
-            Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping(content) => Value::Mapping(content.merge()?),
+            Content::Sequence(mut items) => {
+                items.shrink_to_fit();
+                Value::Sequence(items)
+            }
+            Content::Mapping(content) => {
+                let mut mapping = content.merge()?;
+                mapping.shrink();
+                Value::Mapping(mapping)
+            }
         };
         self.finish(self.node(value, open.at), open.anchor)
     }

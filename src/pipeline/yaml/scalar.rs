@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
+
 use super::quote;
 
 /// How a scalar is written.
@@ -20,7 +22,8 @@ pub enum Style {
 /// A scalar. Equal to another where Kubernetes reads the same from both.
 #[derive(Clone, Debug)]
 pub struct Scalar {
-    text: String,
+    /// Most texts of a manifest are short: those need no memory of their own.
+    text: CompactString,
     style: Style,
 }
 
@@ -69,7 +72,7 @@ impl PartialEq for Scalar {
 impl Scalar {
     /// A scalar that was read in this style.
     pub(super) fn read(text: String, style: Style) -> Self {
-        Self { text, style }
+        Self { text: text.into(), style }
     }
 
     /// A string, in the plainest style in which every reader takes it for one.
@@ -83,25 +86,25 @@ impl Scalar {
         } else {
             Style::Double
         };
-        Self { text, style }
+        Self { text: text.into(), style }
     }
 
     /// A whole number.
     #[must_use]
     pub fn integer(number: i64) -> Self {
-        Self { text: number.to_string(), style: Style::Plain }
+        Self { text: number.to_string().into(), style: Style::Plain }
     }
 
     /// A bool.
     #[must_use]
     pub fn bool(value: bool) -> Self {
-        Self { text: value.to_string(), style: Style::Plain }
+        Self { text: value.to_string().into(), style: Style::Plain }
     }
 
     /// A number; one that is not finite is a text to JSON.
     #[must_use]
     pub fn float(number: f64) -> Self {
-        Self { text: format!("{number:?}"), style: Style::Plain }
+        Self { text: format!("{number:?}").into(), style: Style::Plain }
     }
 
     /// The text, without quotes.
@@ -122,6 +125,18 @@ impl Scalar {
         if self.style == Style::Plain { resolve(&self.text) } else { Kind::String }
     }
 
+    /// Whether its name as a key is this.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        if self.style != Style::Plain {
+            return self.text == name;
+        }
+        match resolve(&self.text) {
+            Kind::Null | Kind::String => self.text == name,
+            _ => self.name() == name,
+        }
+    }
+
     /// Its name as a key: Kubernetes turns numbers and bools into texts.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
@@ -136,6 +151,13 @@ impl Scalar {
 
 /// What kubectl reads from a plain scalar.
 fn resolve(text: &str) -> Kind {
+    // No word below is longer, and only numbers begin with these.
+    let first = text.as_bytes().first();
+    if text.len() > "false".len()
+        && !matches!(first, Some(b'0'..=b'9' | b'+' | b'-' | b'.'))
+    {
+        return Kind::String;
+    }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => {
@@ -151,7 +173,7 @@ fn resolve(text: &str) -> Kind {
         "-.inf" | "-.Inf" | "-.INF" => return Kind::Float(f64::NEG_INFINITY),
         _ => {}
     }
-    match text.as_bytes().first() {
+    match first {
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => {
             let digits = text.replace('_', "");
             if let Some(number) = integer(&digits) {

@@ -16,6 +16,8 @@ pub fn write(node: &Node) -> String {
         Value::Sequence(items) if !items.is_empty() => writer.sequence(items, 0),
         _ => writer.value(node, 0),
     }
+    // A rendering keeps the texts of all objects.
+    writer.text.shrink_to_fit();
     writer.text
 }
 
