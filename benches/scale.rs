@@ -71,7 +71,9 @@ fn cost(mut command: Command) -> Cost {
     let watch = std::thread::spawn(move || {
         let mut peak = 0;
         while let Ok(text) = fs::read_to_string(&status) {
-            let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+            let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else {
+                break;
+            };
             peak = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(peak);
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -93,7 +95,8 @@ fn repository(root: &Path, pairs: usize) {
     }
     write(&root.join("environments/base/pairs.yaml"), &manifests(pairs));
     let sandbox = fs::read_to_string(&here.join("environments/sandbox.toml")).unwrap();
-    let mut toml = sandbox.replacen("namespace = ", "labels = { team = \"platform\" }\nnamespace = ", 1);
+    let mut toml =
+        sandbox.replacen("namespace = ", "labels = { team = \"platform\" }\nnamespace = ", 1);
     for number in 0..PATCHES {
         let _ = write!(
             toml,
@@ -170,7 +173,8 @@ fn many(root: &Path, environments: usize, rounds: usize) {
     }
     let sandbox = fs::read_to_string(&here.join("environments/sandbox.toml")).unwrap();
     for number in 0..environments {
-        let text = sandbox.replace("namespace = \"trow\"", &format!("namespace = \"trow-{number}\""));
+        let text =
+            sandbox.replace("namespace = \"trow\"", &format!("namespace = \"trow-{number}\""));
         write(&root.join(format!("environments/e{number}.toml")), &text);
     }
     warren(root, &["render"]);
@@ -198,7 +202,9 @@ fn one(root: &Path, rounds: usize) {
     });
     let fresh = median(fresh.collect());
     let again = median((0..rounds).map(|_| warren(root, &["render", "sandbox"]).seconds).collect());
-    println!("one environment to files: {fresh:.1} ms where there are none, {again:.1} ms where they are there");
+    println!(
+        "one environment to files: {fresh:.1} ms where there are none, {again:.1} ms where they are there"
+    );
 }
 
 fn copy(from: &Path, to: &Path) {

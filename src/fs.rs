@@ -298,8 +298,7 @@ pub fn in_parallel<T: Sync, R: Send>(
                 own.push((index, work(item)));
             }
         };
-        let others: Vec<_> =
-            (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
         let mut all = run();
         for other in others {
             match other.join() {

@@ -8,7 +8,7 @@ use super::composition;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use crate::delivery::agent::{Source, argo, faults, flux};
-use crate::delivery::git::{Place, Remote};
+use crate::delivery::git::{Place, Remote, prefix};
 use crate::fs::{self, Access};
 use crate::pipeline::yaml;
 
@@ -88,6 +88,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     };
     let source = Source {
         url,
+        prefix: below(&root),
         branch: args.branch.clone(),
         secret: args.secret.clone(),
         depends_on: args.depends_on.clone(),
@@ -128,6 +129,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The project's folder in its repository; nothing outside of one.
+fn below(root: &Path) -> String {
+    let repository = Repository::discover(root).ok();
+    repository.and_then(|repository| prefix(&repository, root).ok()).unwrap_or_default()
+}
+
 /// The url of the remote `origin`, without a password.
 fn origin(root: &Path) -> Result<String, CliError> {
     let unknown = |reason: String| {
@@ -136,7 +143,8 @@ fn origin(root: &Path) -> Result<String, CliError> {
     };
     let repository =
         Repository::discover(root).map_err(|error| unknown(error.message().to_owned()))?;
-    let remote = Remote::open(&repository, "origin").map_err(|error| unknown(error.to_string()))?;
+    let remote =
+        Remote::open(&repository, "origin", None).map_err(|error| unknown(error.to_string()))?;
     match remote.place() {
         Place::Folder(path) => Err(unknown(format!("origin is the folder {path}"))),
         Place::Http(_) | Place::Ssh(_) => Ok(remote.shown()),

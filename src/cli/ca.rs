@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::args::Output;
-use super::cluster::{refused, unreachable};
+use super::cluster::{guard_authority, refused, unreachable};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
@@ -76,6 +76,9 @@ struct Common {
     /// Give it to the environment's cluster as a Secret.
     #[arg(long)]
     apply: bool,
+    /// Put it in the place of another that the cluster signs with.
+    #[arg(long, requires = "apply")]
+    replace_authority: bool,
     /// How to say what was done.
     #[arg(long = "output", value_name = "FORM", default_value = "text")]
     form: Output,
@@ -104,10 +107,24 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let default = || root.join(".warren").join(&environment.name).join("ca");
     let folder = common.ca_dir.clone().unwrap_or_else(default);
     let cluster = if common.apply { Some(connect(&environment)?) } else { None };
-    let open = || Authority::open_or_make(&folder).map_err(trust);
+    let open = || {
+        Authority::open(&folder).map_err(trust)?.ok_or_else(|| {
+            CliError::failed(format!("there is no authority in {}", folder.display()))
+                .hint(format!("make one with warren ca init {}", environment.name))
+        })
+    };
+    let gives_authority = !matches!(&args.command, Command::Issue { .. });
+    if let (Some(cluster), false, true) = (&cluster, common.replace_authority, gives_authority) {
+        let ours = Authority::open(&folder).map_err(trust)?;
+        let ours = ours.as_ref().map(|authority| authority.certificate_pem().to_owned());
+        // A rotation may replace what it rotated: until it is finished that is
+        // ours, and after it what is kept beside.
+        let replaced = Authority::replaced(&folder).map_err(trust)?;
+        guard_authority(cluster, &environment, ours.as_deref(), replaced.as_deref())?;
+    }
     let mut report = match &args.command {
         Command::Init(_) => {
-            let authority = open()?;
+            let authority = Authority::open_or_make(&folder).map_err(trust)?;
             let how = if authority.is_new() { "made" } else { "is there" };
             context.printer.note(&format!("the authority {how}: {}", folder.display()));
             of_authority(&environment, &authority, &folder)?
@@ -149,7 +166,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     if cluster.is_some() {
         let authority = open()?;
         let secret = Secret::authority(&environment, &authority);
-        report.secrets = give(context, cluster.as_ref(), &secret)?;
+        report.secrets = give(context, cluster.as_ref(), &secret).map_err(|error| {
+            error.hint(format!(
+                "then give it to the cluster with warren ca init {} --apply",
+                environment.name
+            ))
+        })?;
         if matches!(args.command, Command::Rotate { .. }) {
             context.printer.note(
                 "cert-manager signs with it from now on; to renew at once: cmctl renew --all, or \

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::cluster::secret_text;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
@@ -129,13 +130,4 @@ pub fn authority(
     let found = found.as_ref().and_then(|secret| secret_text(secret, "ca.crt"));
     let missing = format!("the Secret {}/{} has no ca.crt", secret.namespace, secret.name);
     found.map(Some).ok_or_else(|| not_found(missing))
-}
-
-/// A text in a Secret's data.
-#[must_use]
-pub fn secret_text(secret: &serde_json::Value, key: &str) -> Option<String> {
-    use base64::Engine as _;
-    let encoded = secret.get("data")?.get(key)?.as_str()?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
-    String::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty())
 }

@@ -11,11 +11,11 @@ use super::context::Context;
 use super::diff;
 use super::error::{CliError, ErrorKind};
 use crate::delivery::cluster::{
-    Applied, Asked, Change, Cluster, ClusterError, Held, Identity, Lease, Obstacle, Plan, Progress,
-    Record, Refusal, Rollout, RolloutError, State, Unhealthy, manifests, now,
+    Applied, Asked, Change, Cluster, ClusterError, Held, Identity, Kept, Lease, Obstacle, Plan,
+    Progress, Record, Refusal, Rollout, RolloutError, State, Unhealthy, manifests, now,
 };
-use crate::delivery::difference::{Difference, Risk};
-use crate::delivery::references::{SecretReference, secret_references};
+use crate::delivery::difference::{Difference, Palette, Risk};
+use crate::delivery::references::{CERT_MANAGER_NAMESPACE, SecretReference, secret_references};
 use crate::delivery::secret::SecretKind;
 use crate::digest::Digest;
 use crate::pipeline::environment::Environment;
@@ -41,10 +41,20 @@ pub struct Options {
     #[arg(long)]
     pub no_wait: bool,
     /// How many seconds everything has to become healthy.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
     pub timeout: u64,
     /// How many seconds to wait while somebody else deploys.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120,
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
     pub lock_timeout: u64,
 }
 
@@ -92,7 +102,7 @@ pub fn unreachable(what: &str, obstacle: &Obstacle) -> CliError {
 #[must_use]
 pub fn refused(what: &str, error: &ClusterError) -> CliError {
     let kind = match error.refusal {
-        Refusal::Unreachable => ErrorKind::Unreachable,
+        Refusal::Unreachable | Refusal::NotAuthenticated => ErrorKind::Unreachable,
         _ => ErrorKind::Failed,
     };
     let refused = CliError::new(kind, format!("{what}: {error}"));
@@ -100,6 +110,57 @@ pub fn refused(what: &str, error: &ClusterError) -> CliError {
         Some(hint) => refused.hint(hint),
         None => refused,
     }
+}
+
+/// Refuses to put an authority in the place of another that the cluster signs
+/// with: no client trusts the new one yet, and the old key would be lost.
+/// `replaces` is one that may be replaced.
+///
+/// # Errors
+/// When the cluster has another, or does not let us look.
+pub fn guard_authority(
+    cluster: &Cluster,
+    environment: &Environment,
+    ours: Option<&str>,
+    replaces: Option<&str>,
+) -> Result<(), CliError> {
+    let identity = Identity {
+        api_version: "v1".to_owned(),
+        kind: "Secret".to_owned(),
+        namespace: CERT_MANAGER_NAMESPACE.to_owned(),
+        name: environment.tls.ca_secret.to_string(),
+    };
+    let live = cluster.get(&identity).map_err(|error| refused("nothing is made", &error))?;
+    let Some(live) = live.as_ref().and_then(|secret| secret_text(secret, "tls.crt")) else {
+        return Ok(());
+    };
+    let same = |pem: Option<&str>| pem.is_some_and(|pem| pem.trim() == live.trim());
+    if same(ours) || same(replaces) {
+        return Ok(());
+    }
+    Err(CliError::failed(format!(
+        "nothing is made: {} signs with another authority, in the Secret {}/{}",
+        cluster.context(),
+        identity.namespace,
+        identity.name
+    ))
+    .hint(format!(
+        "put its ca.crt and ca.key into .warren/{}/ca, or name their folder with --ca-dir",
+        environment.name
+    ))
+    .hint(
+        "--replace-authority puts yours in its place: clients that trust the other one alone \
+           then fail, and its key is gone",
+    ))
+}
+
+/// A text in a Secret's data.
+#[must_use]
+pub fn secret_text(secret: &serde_json::Value, key: &str) -> Option<String> {
+    use base64::Engine as _;
+    let encoded = secret.get("data")?.get(key)?.as_str()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty())
 }
 
 /// Delivers files to a cluster: plan, ask, lock, write down, apply, prune,
@@ -124,13 +185,14 @@ pub fn deliver(
     }
     let delivered = delivered_objects(&history);
     let held = if delivered.is_empty() {
-        Vec::new()
+        Some(Vec::new())
     } else {
         cluster.held_by_others(name).map_err(look)?
     };
     let asked = Asked {
         delivered: &delivered,
-        held: &held,
+        namespace,
+        held: held.as_deref(),
         take_over: options.take_over,
         prune_data: options.prune_data,
     };
@@ -144,10 +206,20 @@ pub fn deliver(
     let digest = digest(delivery.files);
     let settled =
         history.last().is_some_and(|last| last.state == State::Deployed && last.digest == digest);
+    let wait = !options.no_wait && missing_secrets.is_empty();
+    if !options.no_wait && !wait {
+        context
+            .printer
+            .note("not waited for: the pods can't start without the Secrets named above");
+    }
     if settled && difference.is_empty() {
+        // That nothing is to be applied does not say that it works.
+        if wait {
+            healthy(context, cluster, &plan, options, name, &history)?;
+        }
         return Ok(Delivered { revision: None, difference, objects: Vec::new(), missing_secrets });
     }
-    confirm(cluster, &difference, options.yes)?;
+    confirm(context, cluster, &difference, delivery.quiet, options.yes)?;
     let holder = holder();
     make_namespace(context, cluster, &plan, namespace)?;
     let lease = take_lease(context, cluster, environment, &holder, options)?;
@@ -159,15 +231,15 @@ pub fn deliver(
         at: now(),
         digest,
         rollback_of: delivery.rollback_of,
-        objects: plan.objects.iter().map(|planned| planned.manifest.identity()).collect(),
+        // What is left is still ours to prune, once somebody asks for it.
+        objects: plan
+            .objects
+            .iter()
+            .map(|planned| planned.manifest.identity())
+            .chain(plan.kept.iter().map(|(identity, _)| identity.clone()))
+            .collect(),
         files: Some(delivery.files.clone()),
     };
-    let wait = !options.no_wait && missing_secrets.is_empty();
-    if !options.no_wait && !wait {
-        context
-            .printer
-            .note("not waited for: the pods can't start without the Secrets named above");
-    }
     let before = history.iter().rev().find(|record| record.state == State::Deployed);
     let before = before.map(|record| record.revision);
     let work = Work { context, cluster, namespace, lease: &lease, options, wait };
@@ -213,25 +285,23 @@ impl Work<'_> {
     }
 
     fn roll_out(&self, plan: &Plan) -> Result<Vec<Applied>, RolloutError> {
-        let printer = &self.context.printer;
-        let mut say = |progress: Progress| match progress {
-            Progress::Applied(applied) if applied.result == Change::Unchanged => {}
-            Progress::Applied(applied) if applied.result == Change::Kept => {
-                printer.warning(&format!(
-                    "{} no longer renders and is left, since it holds data: delete it with \
-                     --prune-data",
-                    applied.object
-                ));
-            }
-            Progress::Applied(applied) => printer.note(&applied.to_string()),
-            Progress::Waiting(object, reason) => {
-                printer.note(&format!("waiting for {object}: {reason}"));
-            }
-            Progress::Healthy(object) => printer.note(&format!("{object} is healthy")),
-        };
+        for (identity, why) in &plan.kept {
+            self.context.printer.warning(&format!(
+                "{} no longer renders and is left: {}",
+                identity.id(),
+                match why {
+                    Kept::Data => "it holds data; delete it with --prune-data",
+                    Kept::Unsure => {
+                        "another environment may hold it, and this account may not list the \
+                         ConfigMaps of all namespaces, which would say so"
+                    }
+                }
+            ));
+        }
+        let mut say = |progress| say(self.context, progress);
         let mut rollout = Rollout {
             cluster: self.cluster,
-            lease: self.lease,
+            lease: Some(self.lease),
             take_over: self.options.take_over,
             say: &mut say,
         };
@@ -242,6 +312,47 @@ impl Work<'_> {
             rollout.healthy(&objects, Duration::from_secs(self.options.timeout))?;
         }
         Ok(applied)
+    }
+}
+
+/// Waits until what is delivered already works.
+fn healthy(
+    context: &Context,
+    cluster: &Cluster,
+    plan: &Plan,
+    options: Options,
+    name: &str,
+    history: &[Record],
+) -> Result<(), CliError> {
+    let mut say = |progress| say(context, progress);
+    let mut rollout = Rollout { cluster, lease: None, take_over: options.take_over, say: &mut say };
+    let objects: Vec<_> = plan.objects.iter().map(|planned| planned.manifest.clone()).collect();
+    let limit = Duration::from_secs(options.timeout);
+    let outcome = rollout.healthy(&objects, limit);
+    let revision = history.last().map_or(0, |last| last.revision);
+    outcome.map_err(|error| match error {
+        RolloutError::Cluster(error) => refused("the health is not known", &error),
+        RolloutError::Unhealthy(unhealthy) => not_healthy(&unhealthy, revision)
+            .hint(format!("the revisions that there are: warren rollback {name} --list")),
+    })
+}
+
+/// Says what goes on.
+fn say(context: &Context, progress: Progress) {
+    let printer = &context.printer;
+    match progress {
+        // What is left is warned of before.
+        Progress::Applied(applied)
+            if matches!(applied.result, Change::Unchanged | Change::Kept) => {}
+        Progress::Applied(applied) => printer.note(&applied.to_string()),
+        Progress::Waiting(object, reason) => {
+            printer.note(&format!("waiting for {object}: {reason}"));
+        }
+        Progress::Healthy(object) => printer.note(&format!("{object} is healthy")),
+        Progress::Freed(object) => printer.note(&format!(
+            "{object} is of an earlier revision and never became ready: deleted, so that the \
+             present one takes its place"
+        )),
     }
 }
 
@@ -295,7 +406,13 @@ fn refusals(plan: &Plan) -> Result<(), CliError> {
 }
 
 /// Asks on a terminal; elsewhere goes on, unless data is at risk.
-fn confirm(cluster: &Cluster, difference: &Difference, yes: bool) -> Result<(), CliError> {
+fn confirm(
+    context: &Context,
+    cluster: &Cluster,
+    difference: &Difference,
+    quiet: bool,
+    yes: bool,
+) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
@@ -307,6 +424,10 @@ fn confirm(cluster: &Cluster, difference: &Difference, yes: bool) -> Result<(), 
         } else {
             Ok(())
         };
+    }
+    if quiet {
+        // Nobody says yes to what was not shown.
+        context.printer.note(&difference.text(Palette::default()));
     }
     let mut stderr = std::io::stderr().lock();
     let _ = write!(stderr, "apply this to {}? [y/N] ", cluster.context());

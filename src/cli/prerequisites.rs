@@ -32,6 +32,10 @@ pub struct Args {
     /// Apply those that the cluster does not have.
     #[arg(long)]
     apply: bool,
+    /// Apply also those that are there: another version, or after a half
+    /// installation.
+    #[arg(long, requires = "apply")]
+    again: bool,
     /// Write the sha256 of those that have none.
     #[arg(long, conflicts_with = "apply")]
     pin: bool,
@@ -154,8 +158,10 @@ fn apply(
     for component in components {
         let there = is_there(cluster, component)
             .map_err(|error| refused("nothing is installed", &error))?;
-        if there {
-            context.printer.note(&format!("{} is there", component.name));
+        if there && !args.again {
+            context
+                .printer
+                .note(&format!("{} is there; --again applies it all the same", component.name));
             continue;
         }
         if component.sha256.is_none() {
@@ -176,7 +182,9 @@ fn apply(
     }
     for (component, objects) in wanted {
         let what = format!("{} {} is half installed", component.name, component.version);
-        let applied = cluster.apply_objects(&objects).map_err(|error| refused(&what, &error))?;
+        let applied = cluster.apply_objects(&objects).map_err(|error| {
+            refused(&what, &error).hint("mend that, then run it with --apply --again")
+        })?;
         let created = applied.iter().filter(|one| one.result == Change::Created).count();
         context.printer.note(&format!(
             "{} {}: {} objects applied, {created} of them new",

@@ -160,8 +160,10 @@ impl Elsewhere {
         let name = format!("warren-promote-{}", crate::digest::hex(&random));
         let place = Self(std::env::temp_dir().join(name));
         fs::create_private_dir(&place.0)?;
-        for folder in ["environments", "vendor"] {
-            copy(&root.join(folder), &place.0.join(folder))?;
+        for folder in ["environments", "vendor", "dashboards"] {
+            if root.join(folder).is_dir() {
+                copy(&root.join(folder), &place.0.join(folder))?;
+            }
         }
         fs::write_atomic(&place.0.join(file), text.as_bytes(), Access::Everyone)?;
         Ok(place)

@@ -14,7 +14,7 @@ use super::error::{CliError, ErrorKind};
 use crate::delivery::difference::{Difference, Palette};
 use crate::delivery::forge::{Forge, ForgeError, Kind, Outcome, Pull, Request};
 use crate::delivery::git::{
-    Bases, Content, Credentials, GitError, Made, Place, Proposal, Publication, Remote,
+    Bases, Content, Credentials, GitError, Made, Place, Proposal, Publication, Remote, is_private,
 };
 use crate::digest::Digest;
 use crate::fs;
@@ -131,7 +131,8 @@ pub fn propose(
     let name = composed.rendered.environment.name.as_str();
     let repository = Repository::discover(root)
         .map_err(|_| git(&GitError::NoRepository { folder: root.to_owned() }))?;
-    let remote = Remote::open(&repository, &options.remote).map_err(|error| git(&error))?;
+    let remote =
+        Remote::open(&repository, &options.remote, options.forge).map_err(|error| git(&error))?;
     let forge = forge(&remote, options)?;
     let branch = options.branch.clone().unwrap_or_else(|| format!("warren/{name}"));
     let own = match options.layout {
@@ -147,6 +148,10 @@ pub fn propose(
     proposal
         .same_inputs(inputs.map(|input| (input.name.as_str(), input.sha256())), &brought)
         .map_err(|error| git(&error))?;
+    if options.layout == Layout::Folder {
+        let own = format!("environments/{name}.toml");
+        proposal.not_behind(&own, &brought).map_err(|error| git(&error))?;
+    }
     let before = proposal.base_files(&folder(name)).map_err(|error| git(&error))?;
     let difference = Difference::of_files(&before, &composed.rendered.files);
     let old = proposal.base_file(&provenance::path(name)).map_err(|error| git(&error))?;
@@ -180,6 +185,14 @@ pub fn propose(
     };
     if made == Made::Nothing {
         context.printer.note(&nothing(name, &proposal));
+        // What is open still would bring back what was.
+        if proposal.there.is_some() {
+            let closed = forge.map(|(forge, _)| forge.withdraw(&branch, &proposal.base.branch));
+            let closed = closed.transpose().map_err(|error| forge_error(&branch, &error))?;
+            proposal.withdraw().map_err(|error| git(&error))?;
+            let pull = closed.flatten().map(|pull| format!(", and {} closed", pull.url));
+            context.printer.note(&format!("{branch} is removed{}", pull.unwrap_or_default()));
+        }
         say(context, options.output, &report, false);
         return Ok(());
     }
@@ -361,6 +374,13 @@ fn forge(remote: &Remote, options: &Options) -> Result<Option<(Forge, Kind)>, Cl
         }
         Place::Ssh(_) => format!("https://{}", remote.host()),
     };
+    if !is_private(&origin) {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("a token is not sent over plain HTTP, which {origin} is"),
+        )
+        .hint("use https, or push the branch alone with --no-pull-request"));
+    }
     let kind = options.forge.or_else(|| Kind::of_host(&remote.host())).ok_or_else(|| {
         CliError::new(
             ErrorKind::Usage,
@@ -369,7 +389,7 @@ fn forge(remote: &Remote, options: &Options) -> Result<Option<(Forge, Kind)>, Cl
         .hint("name it with --forge github, gitlab, gitea or forgejo, or WARREN_FORGE")
         .hint("push the branch alone with --no-pull-request")
     })?;
-    let found = remote.credentials().cloned().or_else(|| Credentials::find(&origin));
+    let found = remote.credentials().cloned().or_else(|| Credentials::find(&origin, Some(kind)));
     let credentials = found.ok_or_else(|| {
         CliError::new(ErrorKind::Usage, format!("there is no token for {origin}"))
             .hint("set WARREN_FORGE_TOKEN, or let git's credential helper know one")

@@ -11,10 +11,8 @@ use crate::pipeline::provenance;
 
 /// Writes environments' manifests.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  warren render\n  warren render sandbox\n  \
-                  warren render sandbox --output - | less"
-)]
+#[command(after_help = "Examples:\n  warren render\n  warren render sandbox\n  \
+                  warren render sandbox --output - | less")]
 pub struct Args {
     /// The environments: names of files in environments/, without .toml; all of
     /// them when none is named.
@@ -64,9 +62,9 @@ fn render(args: &Args, context: &Context, root: &Path, name: &str) -> Result<(),
         // The files are the objects, in the same order.
         let objects = files.iter().filter(|(file, _)| *file != KUSTOMIZATION);
         let mut between = "";
-        context.printer.out_all(objects.flat_map(|(_, text)| {
-            [std::mem::replace(&mut between, "---\n"), text.as_str()]
-        }));
+        context.printer.out_all(
+            objects.flat_map(|(_, text)| [std::mem::replace(&mut between, "---\n"), text.as_str()]),
+        );
         return match &args.provenance {
             Some(path) => composition::write_statement(&composed, None, path),
             None => Ok(()),

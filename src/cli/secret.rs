@@ -48,6 +48,9 @@ pub struct Args {
     /// Write them to this file, readable for you alone.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Put the private CA in the place of another that the cluster signs with.
+    #[arg(long, requires = "apply")]
+    replace_authority: bool,
     /// Overwrite the file of --output.
     #[arg(long, requires = "output")]
     force: bool,
@@ -88,6 +91,15 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         Sink::Cluster => Some(connected(&environment)?),
         Sink::File(_) | Sink::Stdout => None,
     };
+    if let (Some(cluster), false) = (&cluster, args.replace_authority)
+        && kinds.contains(&SecretKind::Authority)
+    {
+        let folder = ca_dir(args, &root, &environment);
+        let ours = Authority::open(&folder)
+            .map_err(|error| CliError::failed("the private CA").because(error))?;
+        let ours = ours.as_ref().map(Authority::certificate_pem);
+        cluster::guard_authority(cluster, &environment, ours, None)?;
+    }
     let secrets = make(args, context, &root, &environment, &kinds)?;
     let titles: Vec<_> = secrets.iter().map(Secret::title).collect();
     let titles = titles.join(", ");
@@ -232,8 +244,7 @@ fn authority(
     root: &Path,
     environment: &Environment,
 ) -> Result<Authority, CliError> {
-    let default = || root.join(".warren").join(&environment.name).join("ca");
-    let folder = args.ca_dir.clone().unwrap_or_else(default);
+    let folder = ca_dir(args, root, environment);
     let authority = Authority::open_or_make(&folder)
         .map_err(|error| CliError::failed("the private CA").because(error))?;
     let how = if authority.is_new() { "made" } else { "found" };
@@ -242,6 +253,12 @@ fn authority(
         authority.certificate_path().display()
     ));
     Ok(authority)
+}
+
+/// Where the private CA is.
+fn ca_dir(args: &Args, root: &Path, environment: &Environment) -> PathBuf {
+    let default = || root.join(".warren").join(&environment.name).join("ca");
+    args.ca_dir.clone().unwrap_or_else(default)
 }
 
 fn password(args: &Args, environment: &Environment) -> Result<Password, CliError> {

@@ -226,8 +226,9 @@ host() {
 
 unhost() {
     [ -e "$root/etc/hosts" ] || return 0
-    # Written in place: a container's /etc/hosts can't be replaced.
-    kept=$(grep -v " # warren $1\$" "$root/etc/hosts" || true)
+    # By bytes, whatever the locale; and written in place, only once it is whole: a
+    # container's /etc/hosts can't be replaced.
+    kept=$(LC_ALL=C sed "/ # warren $1\$/d" "$root/etc/hosts") || return 1
     printf '%s\n' "$kept" >"$root/etc/hosts"
 }
 

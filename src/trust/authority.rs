@@ -98,6 +98,18 @@ impl Authority {
     /// When the folder can't be written, holds half an authority, or a pair
     /// that does not match.
     pub fn open_or_make(folder: &Path) -> Result<Self, TrustError> {
+        match Self::open(folder)? {
+            Some(found) => Ok(found),
+            None => Self::make(folder, folder.join("ca.crt"), folder.join("ca.key")),
+        }
+    }
+
+    /// Opens the authority in this folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the folder holds half an authority, a pair that does not match, or
+    /// what a rotation left without one.
+    pub fn open(folder: &Path) -> Result<Option<Self>, TrustError> {
         let certificate = folder.join("ca.crt");
         let key_path = folder.join("ca.key");
         let text = |path: &Path| -> Result<Option<String>, TrustError> {
@@ -112,9 +124,17 @@ impl Authority {
                 let found = Self { certificate, key_path, certificate_pem, key_pem, new: false };
                 // A pair that is none would be noticed by the first client otherwise.
                 found.issue(&["localhost".to_owned()])?;
-                Ok(found)
+                Ok(Some(found))
             }
-            (None, None) => Self::make(folder, certificate, key_path),
+            (None, None) if folder.join(NEXT).exists() || folder.join(OLD).exists() => {
+                Err(TrustError::Content {
+                    path: certificate,
+                    reason: "is not there, while a rotation's other authorities are: put it and \
+                             its key back"
+                        .to_owned(),
+                })
+            }
+            (None, None) => Ok(None),
             (Some(_), None) => Err(TrustError::Half { found: certificate, missing: key_path }),
             (None, Some(_)) => Err(TrustError::Half { found: key_path, missing: certificate }),
         }
@@ -178,9 +198,12 @@ impl Authority {
     /// clients to trust until nothing is signed by the old one any more.
     ///
     /// # Errors
-    /// As [`Authority::open_or_make`].
+    /// When there is none to follow, and as [`Authority::open_or_make`].
     pub fn prepare_next(folder: &Path) -> Result<(Self, PathBuf), TrustError> {
-        let now = Self::open_or_make(folder)?;
+        let now = Self::open(folder)?.ok_or_else(|| TrustError::Content {
+            path: folder.to_owned(),
+            reason: "holds no authority that another could follow".to_owned(),
+        })?;
         let next = Self::open_or_make(&folder.join(NEXT))?;
         let bundle = folder.join(BUNDLE);
         let text = format!("{}{}", now.certificate_pem, next.certificate_pem);
@@ -195,30 +218,36 @@ impl Authority {
     /// When none was prepared, and when a file can't be written.
     pub fn switch_to_next(folder: &Path) -> Result<Self, TrustError> {
         let next = folder.join(NEXT);
-        if !next.join("ca.crt").exists() {
+        let (key, certificate) = (next.join("ca.key"), next.join("ca.crt"));
+        if !certificate.exists() {
             return Err(TrustError::Content {
                 path: next,
                 reason: "no authority was prepared to follow".to_owned(),
             });
         }
-        let mut old = folder.join(OLD);
-        let mut count = 1;
-        while old.exists() {
-            count += 1;
-            old = folder.join(format!("{OLD}-{count}"));
+        // Where only the certificate is left, a call before this one was cut
+        // off after the key.
+        if key.exists() {
+            Self::open(&next)?;
+            keep_old(folder)?;
+            fs::rename(&key, &folder.join("ca.key"))?;
         }
-        fs::create_dir_all(&old)?;
-        // The key last on the way out and first on the way in: half an
-        // authority is noticed, a pair that does not match would be too.
-        for name in ["ca.crt", "ca.key"] {
-            fs::rename(&folder.join(name), &old.join(name))?;
-        }
-        for name in ["ca.key", "ca.crt"] {
-            fs::rename(&next.join(name), &folder.join(name))?;
-        }
+        fs::rename(&certificate, &folder.join("ca.crt"))?;
         fs::remove_dir_all_if_there(&next)?;
         fs::sync_dir(folder)?;
         Self::open_or_make(folder)
+    }
+
+    /// The certificate of the authority that the last rotation replaced: PEM.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn replaced(folder: &Path) -> Result<Option<String>, TrustError> {
+        let mut newest = None;
+        for (_, old) in olds(folder).take_while(|(there, _)| *there) {
+            newest = fs::read_if_there(&old.join("ca.crt"))?;
+        }
+        Ok(newest.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
     /// What clients are to trust: the bundle while a rotation is under way,
@@ -305,6 +334,33 @@ impl Authority {
         }
         Ok(())
     }
+}
+
+/// The folders of replaced authorities, the oldest first, and whether they are
+/// there.
+fn olds(folder: &Path) -> impl Iterator<Item = (bool, PathBuf)> {
+    let folder = folder.to_owned();
+    (1_u32..).map(move |count| {
+        let name = if count == 1 { OLD.to_owned() } else { format!("{OLD}-{count}") };
+        let path = folder.join(name);
+        (path.exists(), path)
+    })
+}
+
+/// Copies the authority of a folder beside it, once.
+fn keep_old(folder: &Path) -> Result<(), TrustError> {
+    let certificate = fs::read(&folder.join("ca.crt"))?;
+    for (there, old) in olds(folder) {
+        let kept = fs::read_if_there(&old.join("ca.crt"))?;
+        if there && kept.as_ref().is_some_and(|kept| *kept != certificate) {
+            continue;
+        }
+        fs::create_dir_all(&old)?;
+        fs::write_atomic(&old.join("ca.key"), &fs::read(&folder.join("ca.key"))?, Access::Owner)?;
+        fs::write_atomic(&old.join("ca.crt"), &certificate, Access::Everyone)?;
+        break;
+    }
+    Ok(())
 }
 
 /// When the first certificate of a PEM text expires, in seconds since 1970.
@@ -397,11 +453,39 @@ mod tests {
         assert_eq!(now.certificate_pem(), next.certificate_pem());
         assert_eq!(now.trusted_pem().unwrap(), both);
         assert!(folder.path().join("old/ca.key").exists());
+        assert_eq!(
+            Authority::replaced(folder.path()).unwrap().as_deref(),
+            Some(old.certificate_pem())
+        );
         let day = 86_400;
         let left = now.expires().unwrap() - OffsetDateTime::now_utc().unix_timestamp();
         assert!((3649 * day..=3650 * day).contains(&left), "{left}");
         assert!(is_authority(now.certificate_pem()));
         assert!(!is_authority(&now.issue(&names()).unwrap().chain_pem));
+    }
+
+    #[test]
+    fn a_rotation_that_was_cut_off_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let old = Authority::open_or_make(folder.path()).unwrap();
+        let (next, _) = Authority::prepare_next(folder.path()).unwrap();
+        // As it is after the key came in and before the certificate did.
+        keep_old(folder.path()).unwrap();
+        fs::rename(&path("next/ca.key"), &path("ca.key")).unwrap();
+        assert!(Authority::open_or_make(folder.path()).is_err(), "no third one is made");
+        let now = Authority::switch_to_next(folder.path()).unwrap();
+        assert_eq!(now.certificate_pem(), next.certificate_pem());
+        assert!(!path("old-2").exists());
+        // What a rotation left is no reason to make another.
+        fs::remove_if_there(&path("ca.crt")).unwrap();
+        fs::remove_if_there(&path("ca.key")).unwrap();
+        let error = Authority::open_or_make(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("put it and its key back"), "{error}");
+        assert_eq!(
+            Authority::replaced(folder.path()).unwrap().as_deref(),
+            Some(old.certificate_pem())
+        );
     }
 
     #[test]

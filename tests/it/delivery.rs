@@ -393,6 +393,69 @@ fn it_waits_until_everything_is_healthy_and_says_why_it_is_not() {
     let (code, _, stderr) = place.run(&["deploy", "sandbox", "--yes", "--timeout", "30"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(place.states(), ["deployed", "failed", "deployed"]);
+
+    // Nothing is to be applied, and it does not work any more.
+    place.server.edit(SET, "/status/readyReplicas", json!(0), "kube-controller-manager");
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--timeout", "0"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("statefulset/trow-set is not healthy"), "{stderr}");
+    assert_eq!(place.deploy(&[]).0, 0, "who does not wait does not ask");
+}
+
+#[test]
+fn a_pod_that_keeps_a_stateful_set_from_its_revision_is_deleted() {
+    let place = Place::deployed();
+    let pod = "/api/v1/namespaces/trow/pods/trow-set-0";
+    place.server.put(
+        pod,
+        json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Pending"},
+            "metadata": {"name": "trow-set-0", "namespace": "trow",
+                "labels": {"app": "trow", "controller-revision-hash": "bad"}}}),
+    );
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    place.server.edit(ISSUER, "/status", ready, "cert-manager");
+    let status =
+        json!({"observedGeneration": null, "updateRevision": "good", "currentRevision": "bad"});
+    place.server.edit(SET, "/status", status, "kube-controller-manager");
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--timeout", "2"]);
+    assert_eq!(code, 1, "nobody makes a new pod here: {stderr}");
+    assert!(stderr.contains("pod/trow-set-0 is of an earlier revision"), "{stderr}");
+    assert!(place.server.get(pod).is_none());
+}
+
+#[test]
+fn without_a_look_at_others_nothing_outside_is_pruned() {
+    let place = Place::deployed();
+    place.server.fail(Fault {
+        method: "GET",
+        within: "/api/v1/configmaps",
+        without: "",
+        code: 403,
+        reason: "Forbidden",
+        message: "no",
+        times: 100,
+    });
+    place.change("provider = \"metallb\"", "provider = \"none\"");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("another environment may hold it"), "{stderr}");
+    assert_eq!(place.server.paths("ipaddresspools/").len(), 1);
+    // Once somebody may look it goes.
+    place.server.heal();
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(place.server.paths("ipaddresspools/").is_empty(), "{stderr}");
+}
+
+#[test]
+fn what_was_kept_goes_when_it_is_asked_for() {
+    let place = Place::deployed();
+    place.change("kind = \"host-path\"", "kind = \"local\"\nnode = \"n1\"");
+    assert_eq!(place.deploy(&["--yes"]).0, 0);
+    assert!(place.server.get(VOLUME).is_some());
+    let (code, _, stderr) = place.deploy(&["--yes", "--prune-data"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(place.server.get(VOLUME).is_none(), "{stderr}");
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub struct Pull {
     pub base: String,
     pub title: String,
     pub body: String,
+    /// Whether it comes from a fork.
+    pub fork: bool,
+    pub closed: bool,
 }
 
 #[derive(Default)]
@@ -51,6 +54,14 @@ impl ForgeServer {
 
     pub fn pulls(&self) -> Vec<Pull> {
         self.forge.lock().unwrap().pulls.clone()
+    }
+
+    /// Opens a pull request, as somebody else does from a fork.
+    pub fn open_from_fork(&self, head: &str, base: &str) {
+        let (head, base) = (head.to_owned(), base.to_owned());
+        let (title, body) = ("theirs".to_owned(), "theirs".to_owned());
+        let pull = Pull { head, base, title, body, fork: true, closed: false };
+        self.forge.lock().unwrap().pulls.push(pull);
     }
 
     /// The requests that change something.
@@ -86,11 +97,13 @@ async fn answer(
         if gitlab {
             json!({"iid": number, "id": 9000 + number, "web_url": format!("https://f/{number}"),
                 "title": pull.title, "description": pull.body,
-                "source_branch": pull.head, "target_branch": pull.base})
+                "source_branch": pull.head, "target_branch": pull.base,
+                "source_project_id": if pull.fork { 8 } else { 7 }, "target_project_id": 7})
         } else {
             json!({"number": number, "id": 9000 + number, "html_url": format!("https://f/{number}"),
                 "title": pull.title, "body": pull.body,
-                "head": {"ref": pull.head}, "base": {"ref": pull.base}})
+                "head": {"ref": pull.head, "repo_id": if pull.fork { 8 } else { 7 }},
+                "base": {"ref": pull.base, "repo_id": 7}})
         }
     };
     let (head, base, text) = if gitlab {
@@ -105,7 +118,11 @@ async fn answer(
         ("GET", None) => {
             let query = uri.query().unwrap_or_default();
             let paged = query.contains("page=") && !query.contains("page=1");
-            let list: Vec<_> = forge.pulls.iter().enumerate().map(shown).collect();
+            // GitHub is asked for the branch of an owner, and gives no other's.
+            let owned = query.contains("head=owner");
+            let pulls = forge.pulls.iter().enumerate();
+            let open = pulls.filter(|(_, pull)| !(pull.closed || owned && pull.fork));
+            let list: Vec<_> = open.map(shown).collect();
             (200, if paged { json!([]) } else { json!(list) })
         }
         ("POST", None) => {
@@ -114,17 +131,22 @@ async fn answer(
             else {
                 return refuse(422, "Validation Failed");
             };
-            if forge.pulls.iter().any(|pull| pull.head == head) {
+            if forge.pulls.iter().any(|pull| pull.head == head && !pull.fork && !pull.closed) {
                 return refuse(409, "pull request already exists for these targets");
             }
-            forge.pulls.push(Pull { head, base, title, body });
+            forge.pulls.push(Pull { head, base, title, body, fork: false, closed: false });
             let last = forge.pulls.len() - 1;
             (201, shown((last, &forge.pulls[last])))
         }
         ("PATCH" | "PUT", Some(number)) if (method == Method::PUT) == gitlab => {
             let pull = &mut forge.pulls[number - 1];
-            pull.title = field("title").unwrap();
-            pull.body = field(text).unwrap();
+            let close = if gitlab { ("state_event", "close") } else { ("state", "closed") };
+            if sent[close.0] == close.1 {
+                pull.closed = true;
+            } else {
+                pull.title = field("title").unwrap();
+                pull.body = field(text).unwrap();
+            }
             (200, shown((number - 1, pull)))
         }
         _ => return refuse(405, "Method Not Allowed"),

@@ -315,7 +315,11 @@ fn receive_pack(repository: &Repository, request: &[u8], refuse: bool) -> Vec<u8
             format!("ng {name} pre-receive hook declined\n")
         } else if is_now {
             let new = Oid::from_str(&new).unwrap();
-            repository.reference(&name, new, true, "push").unwrap();
+            if new.is_zero() {
+                repository.find_reference(&name).unwrap().delete().unwrap();
+            } else {
+                repository.reference(&name, new, true, "push").unwrap();
+            }
             format!("ok {name}\n")
         } else {
             format!("ng {name} fetch first\n")

@@ -104,6 +104,41 @@ fn an_authority_is_given_to_the_cluster() {
 }
 
 #[test]
+fn an_authority_that_signs_is_not_replaced_by_accident() {
+    let (repository, server) = with_cluster();
+    assert_eq!(run(&repository, &["ca", "init", "sandbox", "--apply"]).0, 0);
+    let live = || server.get("/api/v1/namespaces/cert-manager/secrets/ca-priv").unwrap();
+    let before = live();
+    // Another machine, which has no authority, or one of its own.
+    let other = Repository::new();
+    server.kubeconfig(&other.path("kubeconfig"), CONTEXT);
+    other.write("pass", "correct horse battery");
+    let file = other.path("pass").display().to_string();
+    let secret = ["secret", "sandbox", "ca-priv", "--apply", "--password-file", file.as_str()];
+    for arguments in [&["ca", "init", "sandbox", "--apply"][..], &secret] {
+        let (code, _, stderr) = run(&other, arguments);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("signs with another authority"), "{stderr}");
+        assert!(stderr.contains("--replace-authority"), "{stderr}");
+        assert_eq!(live(), before);
+        assert!(!other.path(".warren/sandbox/ca/ca.crt").exists(), "nothing is made");
+    }
+    for arguments in [&["ca", "rotate", "sandbox"][..], &["ca", "issue", "sandbox", "--apply"]] {
+        let (code, _, stderr) = run(&other, arguments);
+        assert_eq!(code, 1, "{arguments:?}: {stderr}");
+    }
+    // What it rotated it may replace.
+    assert_eq!(run(&repository, &["ca", "rotate", "sandbox"]).0, 0);
+    let finish = ["ca", "rotate", "sandbox", "--finish", "--apply"];
+    let (code, _, stderr) = run(&repository, &finish);
+    assert_eq!(code, 0, "{stderr}");
+    assert_ne!(live(), before);
+    let replace = ["ca", "init", "sandbox", "--apply", "--replace-authority"];
+    let (code, _, stderr) = run(&other, &replace);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
 fn a_script_installs_and_undoes_itself() {
     let repository = Repository::new();
     assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
@@ -112,7 +147,7 @@ fn a_script_installs_and_undoes_itself() {
     repository.write("client.sh", &script);
     let docker = "machine/etc/docker/certs.d/paasregistry.lapin.io/ca.crt";
     repository.write(docker, "an older one\n");
-    repository.write("machine/etc/hosts", "127.0.0.1 localhost\n");
+    repository.write("machine/etc/hosts", "127.0.0.1 localhost\n10.0.0.1 caf\u{e9}\n");
     let sh = |argument: &str| {
         let mut command = Command::new("sh");
         command.arg(repository.path("client.sh")).arg(argument);
@@ -123,7 +158,7 @@ fn a_script_installs_and_undoes_itself() {
     // Twice is once.
     sh("install");
     sh("install");
-    let hosts = "127.0.0.1 localhost\n192.168.1.250 paasregistry.lapin.io # warren sandbox\n";
+    let hosts = "127.0.0.1 localhost\n10.0.0.1 caf\u{e9}\n192.168.1.250 paasregistry.lapin.io # warren sandbox\n";
     assert_eq!(repository.text("machine/etc/hosts"), hosts);
     let authority = repository.text(".warren/sandbox/ca/ca.crt");
     for path in ["docker/certs.d", "containers/certs.d", "containerd/certs.d"] {
@@ -131,7 +166,7 @@ fn a_script_installs_and_undoes_itself() {
         assert_eq!(repository.text(&file), authority, "{file}");
     }
     sh("undo");
-    assert_eq!(repository.text("machine/etc/hosts"), "127.0.0.1 localhost\n");
+    assert_eq!(repository.text("machine/etc/hosts"), "127.0.0.1 localhost\n10.0.0.1 caf\u{e9}\n");
     assert_eq!(repository.text(docker), "an older one\n");
     let gone = repository.path("machine/etc/containerd/certs.d/paasregistry.lapin.io");
     assert!(!gone.exists(), "{}", gone.display());

@@ -295,7 +295,8 @@ fn each_forge_gets_one_pull_request_that_follows_the_state() {
         ("forgejo", "token s3cret"),
     ] {
         let api = ForgeServer::start(authorization);
-        let guard = Behaviour::Guard(basic("x-access-token", "s3cret"));
+        let user = if forge == "gitlab" { "oauth2" } else { "x-access-token" };
+        let guard = Behaviour::Guard(basic(user, "s3cret"));
         let (place, _server) = over_http(guard);
         let propose = || {
             let url = api.api();
@@ -327,7 +328,51 @@ fn each_forge_gets_one_pull_request_that_follows_the_state() {
         assert_eq!(api.pulls().len(), 1, "{forge}");
         assert!(api.pulls()[0].body.contains("30Gi"), "{forge}");
         assert!(!format!("{stderr}{}", api.pulls()[0].body).contains("s3cret"));
+
+        // Back to what main has: what is open would bring back what was.
+        let toml = place.work.text("environments/sandbox.toml").replace("30Gi", "10Gi");
+        place.work.write("environments/sandbox.toml", &toml);
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 0, "{forge}: {stderr}");
+        assert!(stderr.contains("warren/sandbox is removed, and https://f/1 closed"), "{stderr}");
+        assert!(api.pulls()[0].closed, "{forge}");
+        assert_eq!(place.tip(BRANCH), None, "{forge}");
     }
+}
+
+#[test]
+fn a_forks_pull_request_of_the_same_name_is_not_ours() {
+    for (forge, authorization) in
+        [("github", "Bearer s"), ("gitlab", "Bearer s"), ("gitea", "token s")]
+    {
+        let api = ForgeServer::start(authorization);
+        api.open_from_fork("warren/sandbox", "main");
+        let (place, _server) = over_http(Behaviour::Serve);
+        let url = api.api();
+        let arguments = ["--forge", forge, "--api", url.as_str()];
+        let (code, stdout, stderr) = place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "s")]);
+        assert_eq!((code, stdout.as_str()), (0, "https://f/2\n"), "{forge}: {stderr}");
+        assert_eq!(api.pulls()[0].title, "theirs", "{forge}");
+    }
+}
+
+#[test]
+fn a_clone_that_is_behind_takes_nothing_back() {
+    let place = Place::new();
+    // Somebody changes the environment at the remote; our clone does not know it.
+    let git = Git::open(place.work.path("")).unwrap();
+    let ours = place.work.text("environments/sandbox.toml");
+    place.work.write("environments/sandbox.toml", &ours.replace("10Gi", "40Gi"));
+    place.work.warren(&["deploy", "sandbox", "--no-apply"]).assert().success();
+    let head = git.head().unwrap().peel_to_commit().unwrap();
+    let theirs = Place::commit_all(&git);
+    place.put(&git, "refs/heads/main", theirs);
+    git.reset(head.as_object(), git2::ResetType::Hard, None).unwrap();
+    let (code, _, stderr) = place.propose(&[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("environments/sandbox.toml was changed on main"), "{stderr}");
+    assert!(stderr.contains("pull first"), "{stderr}");
+    assert_eq!(place.tip(BRANCH), None);
 }
 
 #[test]
@@ -425,6 +470,20 @@ fn an_image_is_promoted_to_the_next_environment() {
     let blob = git.find_blob(entry.id()).unwrap();
     let proposed = String::from_utf8(blob.content().to_vec()).unwrap();
     assert!(proposed.contains("# the node's label kubernetes.io/hostname"), "comments stay");
+    // What a rendering reads besides is there too.
+    let ours = |text: &str| text.replace("engine = \"trow\"", "engine = \"warren\"");
+    place.work.write("environments/sandbox.toml", &ours(&toml));
+    let dashboard = format!("{}\n[monitoring]\ndashboard = true\n", ours(&before));
+    place.work.write("environments/lapin.toml", &dashboard);
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
+    for path in warren::fs::list(&from).unwrap() {
+        let name = format!("dashboards/{}", path.file_name().unwrap().to_string_lossy());
+        place.work.write(&name, &warren::fs::read_to_string(&path).unwrap());
+    }
+    let (code, _, stderr) = promote(&["--dry-run"]);
+    // main does not have the dashboard's file: that is as far as it may come.
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("dashboards/warren-registry.json is not what main has"), "{stderr}");
     let (code, _, stderr) = promote(&["--key", "registry.nonsense"]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("neither sandbox nor lapin has the key"), "{stderr}");

@@ -8,25 +8,28 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{Diagnosis, Verdict};
-use crate::cli::client::secret_text;
+use crate::cli::cluster::secret_text;
 use crate::cli::composition::Composed;
 use crate::delivery::cluster::{Cluster, ClusterError, Health, Identity, health, manifests};
 use crate::delivery::references::{CERT_MANAGER_NAMESPACE, secret_references};
 use crate::delivery::secret::SecretKind;
-use crate::pipeline::environment::{AddressProvider, Environment, ExposureKind, TlsKind, Volume};
+use crate::pipeline::environment::{
+    AddressProvider, Controller, Environment, ExposureKind, TlsKind, Volume,
+};
 use crate::trust::{expiry, is_authority};
 
 /// An authority or certificate that expires within this many days is told.
 const SOON_DAYS: i64 = 30;
 const DAY: i64 = 86_400;
 
-/// Which component brings a group of kinds, and how it is installed.
-const GROUPS: [(&str, &str); 5] = [
-    ("cert-manager.io", "cert-manager"),
-    ("metallb.io", "MetalLB"),
-    ("gateway.networking.k8s.io", "the Gateway API and a controller for it"),
-    ("monitoring.coreos.com", "the Prometheus operator"),
-    ("traefik.io", "Traefik"),
+/// Which component brings a group of kinds, and whether it is one of the
+/// prerequisites that can be installed from here.
+const GROUPS: [(&str, &str, bool); 5] = [
+    ("cert-manager.io", "cert-manager", true),
+    ("metallb.io", "MetalLB", true),
+    ("gateway.networking.k8s.io", "the Gateway API and a controller for it", true),
+    ("monitoring.coreos.com", "the Prometheus operator", false),
+    ("traefik.io", "Traefik", false),
 ];
 
 /// Looks at one environment's cluster.
@@ -55,7 +58,7 @@ impl<'a> Look<'a> {
         found.extend(self.address());
         found.extend(self.secrets());
         found.extend(self.authority());
-        found.extend(self.certificate());
+        found.push(self.certificate());
         found.push(self.pods());
         found.push(domain(self.environment));
         found
@@ -123,11 +126,12 @@ impl<'a> Look<'a> {
         let mut found: Vec<Diagnosis> = Vec::new();
         for (version, kind) in missing {
             let group = version.split('/').next().unwrap_or_default();
-            let component = GROUPS.iter().find(|(known, _)| *known == group);
+            let component = GROUPS.iter().find(|(known, _, _)| *known == group);
             let remedy = match component {
-                Some((_, component)) => {
+                Some((_, component, true)) => {
                     format!("install {component}: warren prerequisites {}", self.name())
                 }
+                Some((_, component, false)) => format!("install {component}, as its project says"),
                 None => format!("this cluster does not serve {version}"),
             };
             let text = format!("{kind} in {version} is not known");
@@ -210,7 +214,13 @@ impl<'a> Look<'a> {
                 about,
                 Verdict::Bad,
                 format!("there is no {} {}", identity.kind, identity.name),
-                format!("install {what}: warren prerequisites {}", self.name()),
+                if environment.exposure.kind == ExposureKind::Ingress
+                    && environment.ingress.controller == Controller::IngressNginx
+                {
+                    format!("install {what}: warren prerequisites {}", self.name())
+                } else {
+                    format!("install {what}, as its project says, or name one that is there")
+                },
             ),
         })
     }
@@ -382,7 +392,7 @@ impl<'a> Look<'a> {
     }
 
     /// The domain's certificate.
-    fn certificate(&self) -> Option<Diagnosis> {
+    fn certificate(&self) -> Diagnosis {
         let about = "certificate";
         let one = identity(
             "v1",
@@ -390,20 +400,36 @@ impl<'a> Look<'a> {
             self.environment.namespace.as_str(),
             self.environment.tls.secret.as_str(),
         );
-        match self.cluster.get(&one) {
-            Err(error) => Some(cannot_look(about, &error)),
-            Ok(None) => Some(Diagnosis::with(
-                about,
-                Verdict::Unknown,
-                format!("{}/{} is not there yet", one.namespace, one.name),
-                "cert-manager makes it once the environment is deployed: kubectl describe \
-                 certificate says how far it is",
-            )),
-            Ok(Some(secret)) => {
-                let pem = secret_text(&secret, "tls.crt")?;
-                let remedy = "delete the Secret: cert-manager issues a new one";
-                Some(lifetime(about, &pem, remedy))
+        let secret = match self.cluster.get(&one) {
+            Err(error) => return cannot_look(about, &error),
+            Ok(secret) => secret,
+        };
+        let Some(secret) = secret else {
+            let found = format!("{}/{} is not there yet", one.namespace, one.name);
+            return Diagnosis::with(about, Verdict::Unknown, found, self.new_certificate());
+        };
+        if let Some(pem) = secret_text(&secret, "tls.crt") {
+            lifetime(about, &pem, &self.new_certificate())
+        } else {
+            let found = format!("{}/{} has no tls.crt", one.namespace, one.name);
+            Diagnosis::with(about, Verdict::Bad, found, self.new_certificate())
+        }
+    }
+
+    /// Where a new certificate of the domain comes from.
+    fn new_certificate(&self) -> String {
+        let tls = &self.environment.tls;
+        let name = self.name();
+        match tls.kind {
+            TlsKind::ExistingSecret => {
+                format!("you make it: put a new certificate into the Secret {}", tls.secret)
             }
+            TlsKind::PrivateCa if !tls.cert_manager => {
+                format!("warren secret {name} {} --apply", tls.secret)
+            }
+            _ => "cert-manager makes it once the environment is deployed, and anew when the \
+                  Secret is deleted: kubectl describe certificate says how far it is"
+                .to_owned(),
         }
     }
 

@@ -21,7 +21,7 @@ pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
             });
             application["spec"] = spec(
                 &name(one),
-                &path(one),
+                &path(one, source),
                 one.environment.namespace.as_str(),
                 &source.branch,
                 source,
@@ -153,7 +153,7 @@ fn set(rendered: &[Rendered], source: &Source) -> Value {
                 "metadata": labelled,
                 "spec": spec(
                     name,
-                    "deploy/{{ .environment }}",
+                    &format!("{}deploy/{{{{ .environment }}}}", source.prefix),
                     "{{ .namespace }}",
                     &template.branch,
                     &template,

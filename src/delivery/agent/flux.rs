@@ -17,14 +17,14 @@ pub fn flux(rendered: &[Rendered], source: &Source) -> Vec<Object> {
     let own_branches = source.branch.contains("{environment}");
     let mut objects = Vec::new();
     if !own_branches {
-        let paths: Vec<_> = rendered.iter().map(path).collect();
+        let paths: Vec<_> = rendered.iter().map(|one| path(one, source)).collect();
         objects.push(repository("trow", &source.branch, &paths, source));
     }
     for one in rendered {
         let repository_name = if own_branches { name(one) } else { "trow".to_owned() };
         if own_branches {
             let branch = source.branch.replace("{environment}", &one.environment.name);
-            objects.push(repository(&repository_name, &branch, &[path(one)], source));
+            objects.push(repository(&repository_name, &branch, &[path(one, source)], source));
         }
         objects.push(kustomization(one, &repository_name, source));
     }
@@ -41,7 +41,12 @@ fn metadata(name: &str, source: &Source) -> Value {
 
 fn repository(name: &str, branch: &str, paths: &[String], source: &Source) -> Value {
     // Whatever else changes in the repository makes no new artifact.
-    let mut ignore = String::from("/*\n!/deploy\n/deploy/*\n");
+    let mut ignore = String::from("/*\n");
+    let mut above = String::new();
+    for folder in format!("{}deploy", source.prefix).split('/') {
+        above = format!("{above}/{folder}");
+        let _ = write!(ignore, "!{above}\n{above}/*\n");
+    }
     for path in paths {
         let _ = writeln!(ignore, "!/{path}");
     }
@@ -67,7 +72,7 @@ fn kustomization(rendered: &Rendered, repository: &str, source: &Source) -> Valu
         "interval": "10m",
         "retryInterval": "1m",
         "timeout": "5m",
-        "path": format!("./{}", path(rendered)),
+        "path": format!("./{}", path(rendered, source)),
         "prune": true,
         // Waits for every object, which makes a list of health checks needless.
         "wait": true,

@@ -19,6 +19,9 @@ use crate::pipeline::strict;
 pub struct Source {
     /// The repository's url, as the agent reaches it.
     pub url: String,
+    /// The project's folder in the repository, with a `/` behind it; empty
+    /// where it is the whole.
+    pub prefix: String,
     /// The branch.
     pub branch: String,
     /// A Secret with the credentials for the url, in the agent's namespace.
@@ -34,8 +37,8 @@ pub struct Source {
 }
 
 /// The folder that is synced.
-fn path(rendered: &Rendered) -> String {
-    format!("deploy/{}", rendered.environment.name)
+fn path(rendered: &Rendered, source: &Source) -> String {
+    format!("{}deploy/{}", source.prefix, rendered.environment.name)
 }
 
 /// What the agent's objects are called.

@@ -87,21 +87,21 @@ impl Cluster {
     }
 
     /// The objects that the newest deliveries of other environments hold in
-    /// this cluster; none where we may not look into other namespaces.
+    /// this cluster; `None` where we may not look into other namespaces.
     ///
     /// # Errors
     /// When the cluster does not let us look for another reason.
-    pub fn held_by_others(&self, environment: &str) -> Result<Vec<Identity>, ClusterError> {
+    pub fn held_by_others(&self, environment: &str) -> Result<Option<Vec<Identity>>, ClusterError> {
         let labels = format!("{MANAGED},warren.environment,warren.environment!={environment}");
         let records = match self.records("", &labels) {
-            Err(error) if error.refusal == Refusal::Forbidden => return Ok(Vec::new()),
+            Err(error) if error.refusal == Refusal::Forbidden => return Ok(None),
             records => records?,
         };
         let mut newest: BTreeMap<String, Record> = BTreeMap::new();
         for record in records {
             newest.insert(record.environment.clone(), record);
         }
-        Ok(newest.into_values().flat_map(|record| record.objects).collect())
+        Ok(Some(newest.into_values().flat_map(|record| record.objects).collect()))
     }
 
     fn records(&self, namespace: &str, labels: &str) -> Result<Vec<Record>, ClusterError> {
@@ -126,11 +126,21 @@ impl Cluster {
     pub fn end(&self, record: &Record, namespace: &str) -> Result<(), ClusterError> {
         self.wait(self.api.replace(&config_map(record, namespace)))?;
         let history = self.history(&record.environment, namespace)?;
-        for old in history.iter().rev().skip(KEEP) {
+        for old in forgotten(&history) {
             self.wait(self.api.delete(&identity(old, namespace)))?;
         }
         Ok(())
     }
+}
+
+/// The records that need not be kept any more: more than the newest ones, but
+/// never the last two that were complete, nor what came after them. Those are the
+/// way back, and say what is to be pruned.
+fn forgotten(history: &[Record]) -> &[Record] {
+    let mut complete =
+        (0..history.len()).rev().filter(|index| history[*index].state == State::Deployed);
+    let needed = complete.nth(1).unwrap_or(0);
+    &history[..history.len().saturating_sub(KEEP).min(needed)]
 }
 
 /// The time now, as records have it.
@@ -205,6 +215,34 @@ fn record(object: &Value) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_deliveries_push_no_complete_one_out() {
+        let of = |states: &[State]| -> usize {
+            let records: Vec<_> = states
+                .iter()
+                .enumerate()
+                .map(|(number, state)| Record {
+                    environment: "sandbox".to_owned(),
+                    revision: number as u64 + 1,
+                    state: *state,
+                    by: String::new(),
+                    at: String::new(),
+                    digest: String::new(),
+                    rollback_of: None,
+                    objects: Vec::new(),
+                    files: None,
+                })
+                .collect();
+            forgotten(&records).len()
+        };
+        assert_eq!(of(&[State::Deployed; 10]), 0);
+        assert_eq!(of(&[State::Deployed; 13]), 3);
+        let mut states = vec![State::Deployed; 5];
+        states.extend([State::Failed; 20]);
+        assert_eq!(of(&states), 3, "the last two complete ones stay, and all after them");
+        assert_eq!(of(&[State::Failed; 30]), 0);
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {

@@ -28,7 +28,7 @@ pub use history::{Record, State, now};
 pub use lease::{Held, Lease};
 pub use manifest::{Identity, Manifest, identity, manifests};
 pub use owner::Owner;
-pub use plan::{Asked, Drift, Drifted, DriftedField, Plan, Planned};
+pub use plan::{Asked, Drift, Drifted, DriftedField, Kept, Plan, Planned};
 pub use rollout::{Progress, Rollout, RolloutError, Unhealthy};
 
 use super::references::SecretReference;

@@ -32,9 +32,17 @@ pub struct Plan {
     pub objects: Vec<Planned>,
     /// Objects of earlier deliveries that no longer render and are deleted.
     pub pruned: Vec<(Identity, Value)>,
-    /// Objects of earlier deliveries that no longer render and are left,
-    /// since they hold data.
-    pub kept: Vec<Identity>,
+    /// Objects of earlier deliveries that no longer render and are left, and why.
+    pub kept: Vec<(Identity, Kept)>,
+}
+
+/// Why an object is left that no longer renders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It holds data.
+    Data,
+    /// Others may hold it, and we may not look.
+    Unsure,
 }
 
 /// One object of a plan.
@@ -53,8 +61,11 @@ pub struct Planned {
 pub struct Asked<'a> {
     /// Objects of earlier deliveries.
     pub delivered: &'a [Identity],
-    /// Objects that others hold: never pruned.
-    pub held: &'a [Identity],
+    /// The environment's namespace.
+    pub namespace: &'a str,
+    /// Objects that others hold: never pruned. `None` where we may not look:
+    /// then nothing outside of the namespace is.
+    pub held: Option<&'a [Identity]>,
     /// Take fields over that other managers own.
     pub take_over: bool,
     /// Delete also what holds data.
@@ -108,7 +119,9 @@ impl Cluster {
             for gone in gone(manifests, asked) {
                 let Some(live) = self.api.get(&gone).await? else { continue };
                 if gone.holds_data() && !asked.prune_data {
-                    kept.push(gone);
+                    kept.push((gone, Kept::Data));
+                } else if asked.held.is_none() && gone.namespace != asked.namespace {
+                    kept.push((gone, Kept::Unsure));
                 } else {
                     pruned.push((gone, live));
                 }
@@ -157,7 +170,7 @@ fn gone(manifests: &[Manifest], asked: Asked<'_>) -> Vec<Identity> {
     let is_in = |list: &[Identity], one: &Identity| list.iter().any(|other| other.is_same(one));
     let mut gone: Vec<Identity> = Vec::new();
     for one in asked.delivered.iter().rev() {
-        if !is_in(&kept, one) && !is_in(asked.held, one) && !is_in(&gone, one) {
+        if !is_in(&kept, one) && !is_in(asked.held.unwrap_or_default(), one) && !is_in(&gone, one) {
             gone.push(one.clone());
         }
     }
@@ -294,7 +307,7 @@ mod tests {
         let delivered: Vec<_> =
             ["a", "b", "c", "b"].iter().map(|name| manifest("Service", name).identity()).collect();
         let held = [manifest("Service", "c").identity()];
-        let asked = Asked { delivered: &delivered, held: &held, ..Asked::default() };
+        let asked = Asked { delivered: &delivered, held: Some(&held), ..Asked::default() };
         let names: Vec<_> = gone(&now, asked).into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["b"]);
     }

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::api::{Applied, Change};
 use super::error::{ClusterError, Refusal};
 use super::health::{Health, health};
-use super::manifest::{Identity, Manifest};
+use super::manifest::{Identity, Manifest, identity, text};
 use super::plan::Plan;
 use super::{Cluster, Lease};
 
@@ -25,6 +26,30 @@ pub enum Progress {
     Waiting(String, String),
     /// An object that was waited for works.
     Healthy(String),
+    /// A pod of an earlier revision that never became ready was deleted.
+    Freed(String),
+}
+
+/// The pods of a StatefulSet that keep it from its present revision: they are of
+/// another, and not ready.
+fn stuck(set: &Value, pods: &[Value]) -> Vec<Identity> {
+    let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_i64);
+    let update = text(set, "/status/updateRevision");
+    let is_seen = number("/status/observedGeneration") == number("/metadata/generation");
+    if update.is_empty() || !is_seen {
+        return Vec::new();
+    }
+    let is_stuck = |pod: &&Value| {
+        let of = text(pod, "/metadata/labels/controller-revision-hash");
+        let leaves = pod.pointer("/metadata/deletionTimestamp").is_some();
+        !of.is_empty() && of != update && !leaves && health(pod) != Health::Ready
+    };
+    let ids = pods.iter().filter(is_stuck).map(|pod| Identity {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        ..identity(pod)
+    });
+    ids.collect()
 }
 
 /// What did not become healthy.
@@ -54,8 +79,8 @@ pub enum RolloutError {
 pub struct Rollout<'a> {
     /// Where to.
     pub cluster: &'a Cluster,
-    /// What keeps others away.
-    pub lease: &'a Lease,
+    /// What keeps others away; none for who only waits.
+    pub lease: Option<&'a Lease>,
     /// Take fields over that other managers own.
     pub take_over: bool,
     /// Who watches.
@@ -71,7 +96,7 @@ impl Rollout<'_> {
         let mut done = Vec::new();
         let mut defined: Vec<&Manifest> = Vec::new();
         for planned in &plan.objects {
-            self.cluster.renew(self.lease)?;
+            self.renew()?;
             let manifest = &planned.manifest;
             if manifest.kind() == "CustomResourceDefinition" {
                 defined.push(manifest);
@@ -83,12 +108,12 @@ impl Rollout<'_> {
             self.told(&mut done, applied);
         }
         for (identity, _) in &plan.pruned {
-            self.cluster.renew(self.lease)?;
+            self.renew()?;
             if self.cluster.wait(self.cluster.api.delete(identity))? {
                 self.told(&mut done, Applied { object: identity.id(), result: Change::Pruned });
             }
         }
-        for identity in &plan.kept {
+        for (identity, _) in &plan.kept {
             self.told(&mut done, Applied { object: identity.id(), result: Change::Kept });
         }
         Ok(done)
@@ -109,7 +134,7 @@ impl Rollout<'_> {
             let identity = manifest.identity();
             let mut told = None;
             loop {
-                self.cluster.renew(self.lease)?;
+                self.renew()?;
                 let (reason, over) = match self.cluster.look(&identity)? {
                     Health::Ready => break,
                     Health::Failed(reason) => (reason, true),
@@ -117,6 +142,9 @@ impl Rollout<'_> {
                 };
                 if over {
                     return Err(self.unhealthy(&identity, reason).into());
+                }
+                if identity.kind == "StatefulSet" {
+                    self.free_stuck(&identity)?;
                 }
                 if told.as_ref() != Some(&reason) {
                     (self.say)(Progress::Waiting(identity.id(), reason.clone()));
@@ -126,6 +154,23 @@ impl Rollout<'_> {
             }
             if told.is_some() {
                 (self.say)(Progress::Healthy(identity.id()));
+            }
+        }
+        Ok(())
+    }
+
+    fn renew(&self) -> Result<(), ClusterError> {
+        self.lease.map_or(Ok(()), |lease| self.cluster.renew(lease))
+    }
+
+    /// A StatefulSet waits for a pod that never became ready before it replaces
+    /// it, also where the pod is of an earlier revision and the present one would
+    /// mend it (Kubernetes calls that a forced rollback). Deletes such pods.
+    fn free_stuck(&mut self, identity: &Identity) -> Result<(), ClusterError> {
+        let Some(set) = self.cluster.get(identity)? else { return Ok(()) };
+        for pod in stuck(&set, &self.cluster.pods(identity)) {
+            if self.cluster.wait(self.cluster.api.delete(&pod))? {
+                (self.say)(Progress::Freed(pod.id()));
             }
         }
         Ok(())
@@ -185,5 +230,33 @@ impl Cluster {
     fn pause(&self, time: Duration) {
         // Made within the runtime: a timer needs one.
         self.wait(async { tokio::time::sleep(time).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_pod_of_another_revision_that_is_not_ready_is_stuck() {
+        let pod = |name: &str, hash: &str, ready: &str| {
+            json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "namespace": "trow",
+                    "labels": {"controller-revision-hash": hash}},
+                "status": {"phase": "Pending",
+                    "conditions": [{"type": "Ready", "status": ready}]}})
+        };
+        let pods = [pod("a", "old", "False"), pod("b", "old", "True"), pod("c", "new", "False")];
+        let set = |seen: i64| {
+            json!({"metadata": {"generation": 2},
+                "status": {"observedGeneration": seen, "updateRevision": "new"}})
+        };
+        let names = |set: &Value| -> Vec<String> {
+            stuck(set, &pods).into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names(&set(2)), ["a"]);
+        assert!(names(&set(1)).is_empty(), "its controller has not seen the change");
     }
 }

@@ -29,7 +29,7 @@ impl Cluster {
     }
 
     /// The pods that a workload selects.
-    fn pods(&self, identity: &Identity) -> Vec<Value> {
+    pub(super) fn pods(&self, identity: &Identity) -> Vec<Value> {
         let Ok(Some(workload)) = self.get(identity) else { return Vec::new() };
         let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
         let selector: Vec<_> = labels

@@ -23,9 +23,10 @@ pub(super) fn find(
         let path = format!("/repos/{repository}/pulls?state=open&limit={PAGE}&page={page}");
         let answer = http.get(&path)?;
         let list = http.list(&path, &answer)?;
-        let mut ours = list
-            .iter()
-            .filter(|pull| is(pull, "head", &request.head) && is(pull, "base", &request.base));
+        let own = |pull: &Value| pull["head"]["repo_id"] == pull["base"]["repo_id"];
+        let mut ours = list.iter().filter(|pull| {
+            own(pull) && is(pull, "head", &request.head) && is(pull, "base", &request.base)
+        });
         if let Some(pull) = ours.next() {
             return http.pull(&path, pull, FIELDS).map(Some);
         }
@@ -54,4 +55,9 @@ pub(super) fn update(
     let path = format!("/repos/{repository}/pulls/{number}");
     let body = json!({"title": request.title, "body": request.body});
     http.send(&Method::PATCH, &path, Some(&body)).map(|_| ())
+}
+
+pub(super) fn close(http: &Http, repository: &str, number: u64) -> Result<(), ForgeError> {
+    let path = format!("/repos/{repository}/pulls/{number}");
+    http.send(&Method::PATCH, &path, Some(&json!({"state": "closed"}))).map(|_| ())
 }

@@ -46,3 +46,8 @@ pub(super) fn update(
     let body = json!({"title": request.title, "body": request.body});
     http.send(&Method::PATCH, &path, Some(&body)).map(|_| ())
 }
+
+pub(super) fn close(http: &Http, repository: &str, number: u64) -> Result<(), ForgeError> {
+    let path = format!("/repos/{repository}/pulls/{number}");
+    http.send(&Method::PATCH, &path, Some(&json!({"state": "closed"}))).map(|_| ())
+}

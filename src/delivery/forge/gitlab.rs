@@ -21,7 +21,9 @@ pub(super) fn find(
         escaped(&request.base)
     );
     let answer = http.get(&path)?;
-    let found = http.list(&path, &answer)?.first();
+    // A fork's branch may have the same name.
+    let own = |pull: &&serde_json::Value| pull["source_project_id"] == pull["target_project_id"];
+    let found = http.list(&path, &answer)?.iter().find(own);
     found.map(|pull| http.pull(&path, pull, FIELDS)).transpose()
 }
 
@@ -47,4 +49,9 @@ pub(super) fn update(
     let path = format!("/projects/{}/merge_requests/{number}", escaped(repository));
     let body = json!({"title": request.title, "description": request.body});
     http.send(&Method::PUT, &path, Some(&body)).map(|_| ())
+}
+
+pub(super) fn close(http: &Http, repository: &str, number: u64) -> Result<(), ForgeError> {
+    let path = format!("/projects/{}/merge_requests/{number}", escaped(repository));
+    http.send(&Method::PUT, &path, Some(&json!({"state_event": "close"}))).map(|_| ())
 }

@@ -36,7 +36,9 @@ impl Kind {
             ("forgejo", Self::Forgejo),
             ("gitea", Self::Gitea),
         ];
-        known.into_iter().find(|(part, _)| host.contains(part)).map(|(_, kind)| kind)
+        // A whole part of the name: whoever likes may call a host github-mirror.
+        let is_part = |part: &str| host.split('.').any(|label| label == part);
+        known.into_iter().find(|(part, _)| is_part(part)).map(|(_, kind)| kind)
     }
 
     /// How many bytes the description of a pull request may have.
@@ -116,17 +118,44 @@ impl Forge {
         Self { kind, repository: repository.to_owned(), http }
     }
 
+    /// Closes the open pull request of a branch, if there is one: what it
+    /// proposed is there already.
+    ///
+    /// # Errors
+    /// [`ForgeError`].
+    pub fn withdraw(&self, head: &str, base: &str) -> Result<Option<Pull>, ForgeError> {
+        let request = Request {
+            head: head.to_owned(),
+            base: base.to_owned(),
+            title: String::new(),
+            body: String::new(),
+        };
+        let Some(there) = self.find(&request)? else { return Ok(None) };
+        let number = there.number;
+        match self.kind {
+            Kind::Github => github::close(&self.http, &self.repository, number),
+            Kind::Gitlab => gitlab::close(&self.http, &self.repository, number),
+            Kind::Gitea | Kind::Forgejo => gitea::close(&self.http, &self.repository, number),
+        }?;
+        Ok(Some(there))
+    }
+
+    /// The open pull request of this branch of the repository itself: a fork may
+    /// have a branch of the same name.
+    fn find(&self, request: &Request) -> Result<Option<Pull>, ForgeError> {
+        match self.kind {
+            Kind::Github => github::find(&self.http, &self.repository, request),
+            Kind::Gitlab => gitlab::find(&self.http, &self.repository, request),
+            Kind::Gitea | Kind::Forgejo => gitea::find(&self.http, &self.repository, request),
+        }
+    }
+
     /// Opens the pull request, or brings the open one of its branch up to date.
     ///
     /// # Errors
     /// [`ForgeError`].
     pub fn propose(&self, request: &Request) -> Result<(Pull, Outcome), ForgeError> {
-        let found = match self.kind {
-            Kind::Github => github::find(&self.http, &self.repository, request),
-            Kind::Gitlab => gitlab::find(&self.http, &self.repository, request),
-            Kind::Gitea | Kind::Forgejo => gitea::find(&self.http, &self.repository, request),
-        }?;
-        let Some(there) = found else {
+        let Some(there) = self.find(request)? else {
             let opened = match self.kind {
                 Kind::Github => github::open(&self.http, &self.repository, request),
                 Kind::Gitlab => gitlab::open(&self.http, &self.repository, request),

@@ -4,15 +4,22 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// The variables that may hold a token, by what a host is called. The first is
-/// ours and goes for every host.
+use crate::delivery::forge::Kind;
+
+/// The variable that may hold a token for whatever host is named.
 const OURS: &str = "WARREN_FORGE_TOKEN";
-const BY_HOST: [(&str, &[&str]); 4] = [
-    ("github", &["GITHUB_TOKEN", "GH_TOKEN"]),
-    ("gitlab", &["GITLAB_TOKEN"]),
-    ("codeberg", &["FORGEJO_TOKEN", "GITEA_TOKEN"]),
-    ("", &["FORGEJO_TOKEN", "GITEA_TOKEN"]),
-];
+
+/// The variables that may hold a token for a forge of this kind.
+fn variables(forge: Option<Kind>) -> &'static [&'static str] {
+    match forge {
+        Some(Kind::Github) => &["GITHUB_TOKEN", "GH_TOKEN"],
+        Some(Kind::Gitlab) => &["GITLAB_TOKEN"],
+        Some(Kind::Gitea) => &["GITEA_TOKEN"],
+        Some(Kind::Forgejo) => &["FORGEJO_TOKEN", "GITEA_TOKEN"],
+        // A token of one forge is not for whoever asks.
+        None => &[],
+    }
+}
 
 /// A user and a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,10 +48,16 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Those for the remote at this url, if there are any.
+    /// Those for the remote at this url, if there are any; `forge` is what it
+    /// is, where that is known better than by the host's name. None are for
+    /// plain HTTP, but to this machine itself.
     #[must_use]
-    pub fn find(url: &str) -> Option<Self> {
-        from_variables(&host(url), |name| std::env::var(name).ok()).or_else(|| helper(url))
+    pub fn find(url: &str, forge: Option<Kind>) -> Option<Self> {
+        if !is_private(url) {
+            return None;
+        }
+        let forge = forge.or_else(|| Kind::of_host(&host(url)));
+        from_variables(forge, |name| std::env::var(name).ok()).or_else(|| helper(url))
     }
 }
 
@@ -58,11 +71,21 @@ pub fn host(url: &str) -> String {
     host[..end.unwrap_or(host.len())].to_lowercase()
 }
 
-fn from_variables(host: &str, read: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
-    let named = BY_HOST.iter().find(|(part, _)| host.contains(part)).map_or(&[][..], |one| one.1);
-    std::iter::once(&OURS).chain(named).find_map(|name| {
+/// Whether nobody on the way can read what is sent to this url.
+#[must_use]
+pub fn is_private(url: &str) -> bool {
+    let host = host(url);
+    let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    here || !url.to_ascii_lowercase().starts_with("http://")
+}
+
+fn from_variables(
+    forge: Option<Kind>,
+    read: impl Fn(&str) -> Option<String>,
+) -> Option<Credentials> {
+    std::iter::once(&OURS).chain(variables(forge)).find_map(|name| {
         let secret = read(name).filter(|secret| !secret.trim().is_empty())?;
-        let user = if host.contains("gitlab") { "oauth2" } else { "x-access-token" };
+        let user = if forge == Some(Kind::Gitlab) { "oauth2" } else { "x-access-token" };
         Some(Credentials {
             user: user.to_owned(),
             secret: secret.trim().to_owned(),
@@ -107,17 +130,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_decides_which_variables_are_read() {
+    fn the_forge_decides_which_variables_are_read() {
         let found = |host: &str, set: &[&str]| {
             let read = |name: &str| set.contains(&name).then(|| format!("of {name}\n"));
-            from_variables(host, read).map(|found| (found.user, found.secret))
+            from_variables(Kind::of_host(host), read).map(|found| (found.user, found.secret))
         };
         let pair = |user: &str, secret: &str| Some((user.to_owned(), secret.to_owned()));
         let all = ["GITHUB_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN"];
         assert_eq!(found("github.com", &all), pair("x-access-token", "of GITHUB_TOKEN"));
         assert_eq!(found("gitlab.example", &all), pair("oauth2", "of GITLAB_TOKEN"));
-        assert_eq!(found("git.example", &all), pair("x-access-token", "of GITEA_TOKEN"));
-        assert_eq!(found("git.example", &["GITHUB_TOKEN"]), None, "it is another host's");
+        assert_eq!(found("gitea.example", &all), pair("x-access-token", "of GITEA_TOKEN"));
+        assert_eq!(found("git.example", &all), None, "nobody says what it is");
+        assert_eq!(found("github-mirror.evil.example", &all), None, "a name is no proof");
+        assert!(is_private("https://git.example/a") && is_private("http://127.0.0.1:3000/a"));
+        assert!(!is_private("HTTP://git.example/a"));
         let ours = ["WARREN_FORGE_TOKEN", "GITHUB_TOKEN"];
         assert_eq!(found("github.com", &ours), pair("x-access-token", "of WARREN_FORGE_TOKEN"));
     }
@@ -125,7 +151,7 @@ mod tests {
     #[test]
     fn a_secret_is_never_printed() {
         let read = |name: &str| (name == OURS).then(|| "s3cret".to_owned());
-        let found = from_variables("h", read).unwrap();
+        let found = from_variables(None, read).unwrap();
         assert!(!format!("{found:?}").contains("s3cret"));
     }
 

@@ -74,6 +74,14 @@ pub enum GitError {
         /// The base.
         base: String,
     },
+    /// This clone does not know what somebody changed.
+    #[error("{file} was changed on {base} since this clone's HEAD")]
+    Behind {
+        /// The file, relative to the repository.
+        file: String,
+        /// The base.
+        base: String,
+    },
     /// libgit2 gave up.
     #[error("git: {}", .0.message())]
     Git(#[from] git2::Error),
@@ -106,6 +114,9 @@ impl GitError {
             ),
             Self::Refused { .. } => {
                 "the branch may be protected, or a hook of the server refused it".to_owned()
+            }
+            Self::Behind { .. } => {
+                "a proposal from here would take that change back: pull first".to_owned()
             }
             Self::OtherInput { .. } => {
                 "a proposal holds one environment's own files. Merge the change of the shared file \

@@ -8,7 +8,7 @@ mod proposal;
 mod remote;
 mod ssh;
 
-pub use credentials::{Credentials, Source};
+pub use credentials::{Credentials, Source, is_private};
 pub use error::GitError;
-pub use proposal::{Base, Bases, Content, Made, Proposal, Publication};
+pub use proposal::{Base, Bases, Content, Made, Proposal, Publication, prefix};
 pub use remote::{Place, Remote};

@@ -167,6 +167,26 @@ impl<'a> Proposal<'a> {
         Ok(blob.map(|blob| blob.content().to_vec()))
     }
 
+    /// Makes sure that a file which the proposal brings from this clone is not
+    /// one that somebody changed at the source since: what the source has is what
+    /// it has at our own `HEAD`, or what we bring.
+    ///
+    /// # Errors
+    /// [`GitError::Behind`].
+    pub fn not_behind(&self, path: &str, content: &Content) -> Result<(), GitError> {
+        let there = self.file(&self.source, path)?;
+        if content.files.get(path) == there.as_ref() {
+            return Ok(());
+        }
+        let head = self.repository.head().ok().and_then(|head| head.peel_to_commit().ok());
+        let Some(head) = head else { return Ok(()) };
+        let here = Base { branch: String::new(), commit: Some(head.id()) };
+        if self.file(&here, path)? == there {
+            return Ok(());
+        }
+        Err(GitError::Behind { file: path.to_owned(), base: self.source.branch.clone() })
+    }
+
     /// Makes sure that what a rendering read, but for what the proposal
     /// brings itself, is what the source has. Inputs are named with the hex
     /// digits of their SHA-256.
@@ -249,6 +269,16 @@ impl<'a> Proposal<'a> {
         Ok(if self.there.is_some() { Publication::Updated } else { Publication::Created })
     }
 
+    /// Takes the branch away at the remote, where it is there.
+    ///
+    /// # Errors
+    /// As [`Remote::push`].
+    pub fn withdraw(&self) -> Result<bool, GitError> {
+        let Some(there) = self.there else { return Ok(false) };
+        self.remote.delete(self.repository, &self.branch, there)?;
+        Ok(true)
+    }
+
     fn tree_of(&self, base: &Base) -> Result<Option<Tree<'a>>, GitError> {
         let Some(commit) = base.commit else { return Ok(None) };
         Ok(Some(self.repository.find_commit(commit)?.tree()?))
@@ -312,8 +342,12 @@ fn short(id: Oid) -> String {
     id.to_string().chars().take(10).collect()
 }
 
-/// The project's folder in its repository.
-fn prefix(repository: &Repository, root: &Path) -> Result<String, GitError> {
+/// The project's folder in its repository, with a `/` behind it; empty where it
+/// is the whole.
+///
+/// # Errors
+/// [`GitError::NoRepository`].
+pub fn prefix(repository: &Repository, root: &Path) -> Result<String, GitError> {
     let no_repository = || GitError::NoRepository { folder: root.to_owned() };
     let top = repository.workdir().ok_or_else(no_repository)?;
     let real = |path: &Path| path.canonicalize().map_err(|_| no_repository());

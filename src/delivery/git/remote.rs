@@ -9,6 +9,7 @@ use git2::{Direction, FetchOptions, Oid, PushOptions, RemoteCallbacks, Repositor
 use super::credentials::{Credentials, host};
 use super::error::GitError;
 use super::ssh;
+use crate::delivery::forge::Kind;
 use crate::pipeline::fetch::{Address, Budget, HttpError, Limits, over_http};
 
 /// A remote of a repository.
@@ -29,6 +30,9 @@ pub enum Place {
     Folder(String),
 }
 
+/// How a path that begins in the home of the user stands in an url of ours.
+const RELATIVE: &str = "./";
+
 /// A place that is reached by SSH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshPlace {
@@ -44,18 +48,21 @@ impl SshPlace {
     /// Reads what stands behind `ssh://`.
     pub(super) fn parse(rest: &str) -> Option<Self> {
         let (authority, path) = rest.split_once('/')?;
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
-            _ => (authority, None),
+        // `[::1]` has colons of its own.
+        let after = authority.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match authority[after..].rsplit_once(':') {
+            Some((before, port)) => (&authority[..after + before.len()], Some(port.parse().ok()?)),
+            None => (authority, None),
         };
-        // `ssh://host/~me/x` is in a home; a host that begins with `-` would
-        // be an option.
-        let path = if path.starts_with('~') { path.to_owned() } else { format!("/{path}") };
-        (!host.is_empty() && !host.starts_with('-')).then(|| Self {
-            host: host.replace(['[', ']'], ""),
-            port,
-            path,
-        })
+        // `ssh://host/~me/x` is in a home, and so is our own form of `host:x`;
+        // a host that begins with `-` would be an option.
+        let path = match path.strip_prefix(RELATIVE) {
+            Some(relative) => relative.to_owned(),
+            None if path.starts_with('~') => path.to_owned(),
+            None => format!("/{path}"),
+        };
+        let is_host = !host.is_empty() && !host.starts_with('-');
+        is_host.then(|| Self { host: host.replace(['[', ']'], ""), port, path })
     }
 
     /// Reads `user@host:path`.
@@ -67,17 +74,31 @@ impl SshPlace {
 
     fn url(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let slash = if self.path.starts_with('/') { "" } else { "/" };
-        format!("{}{port}{slash}{}", self.host, self.path)
+        let before = match self.path.chars().next() {
+            Some('/') => "",
+            Some('~') => "/",
+            _ => "/./",
+        };
+        let host = match self.host.rsplit_once('@') {
+            Some((user, host)) if host.contains(':') => format!("{user}@[{host}]"),
+            None if self.host.contains(':') => format!("[{}]", self.host),
+            _ => self.host.clone(),
+        };
+        format!("{host}{port}{before}{}", self.path)
     }
 }
 
 impl Remote {
-    /// The remote of this name.
+    /// The remote of this name. What its forge is says which token is for it;
+    /// where that is not known, the host's name may.
     ///
     /// # Errors
     /// [`GitError::NoRemote`], and what libgit2 says.
-    pub fn open(repository: &Repository, name: &str) -> Result<Self, GitError> {
+    pub fn open(
+        repository: &Repository,
+        name: &str,
+        forge: Option<Kind>,
+    ) -> Result<Self, GitError> {
         let remote = repository.find_remote(name).map_err(|_| {
             let names = repository.remotes().map(|names| {
                 names.iter().flatten().flatten().map(str::to_owned).collect::<Vec<_>>().join(", ")
@@ -91,7 +112,7 @@ impl Remote {
         let url = String::from_utf8_lossy(remote.url_bytes()).into_owned();
         let place = place(&url, repository.workdir().unwrap_or_else(|| repository.path()));
         let credentials = match &place {
-            Place::Http(address) if !address.has_user() => Credentials::find(address.url()),
+            Place::Http(address) if !address.has_user() => Credentials::find(address.url(), forge),
             _ => None,
         };
         Ok(Self { place, credentials })
@@ -195,7 +216,32 @@ impl Remote {
         // libgit2 pushes refs, not commits.
         let local = format!("refs/warren/push/{branch}");
         repository.reference(&local, commit, true, "warren propose")?;
-        let refspec = format!("+{local}:refs/heads/{branch}");
+        let pushed =
+            self.send(repository, &format!("+{local}:refs/heads/{branch}"), branch, expected);
+        repository.find_reference(&local).and_then(|mut found| found.delete())?;
+        pushed
+    }
+
+    /// Takes a branch of the remote away that points to `expected` now.
+    ///
+    /// # Errors
+    /// As [`Remote::push`].
+    pub fn delete(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        expected: Oid,
+    ) -> Result<(), GitError> {
+        self.send(repository, &format!(":refs/heads/{branch}"), branch, Some(expected))
+    }
+
+    fn send(
+        &self,
+        repository: &Repository,
+        refspec: &str,
+        branch: &str,
+        expected: Option<Oid>,
+    ) -> Result<(), GitError> {
         let (mut moved, mut refused) = (false, None);
         let pushed = self.talk(|url| {
             let mut callbacks = RemoteCallbacks::new();
@@ -214,14 +260,12 @@ impl Remote {
             });
             let mut options = PushOptions::new();
             options.remote_callbacks(callbacks);
-            repository.remote_anonymous(url)?.push(&[&refspec], Some(&mut options))
+            repository.remote_anonymous(url)?.push(&[refspec], Some(&mut options))
         });
-        let cleaned = repository.find_reference(&local).and_then(|mut found| found.delete());
         if moved {
             return Err(GitError::Moved { branch: branch.to_owned() });
         }
         pushed?;
-        cleaned?;
         match refused {
             None => Ok(()),
             Some(reason) => {
@@ -288,6 +332,14 @@ mod tests {
         let Place::Ssh(long) = of("ssh://git@git.example:2222/a/b.git") else { panic!() };
         assert_eq!((long.host.as_str(), long.port), ("git@git.example", Some(2222)));
         assert_eq!(long.path, "/a/b.git");
+        // What git asks for relative to the home, we do too.
+        for url in ["git@git.example:a/b.git", "ssh://git@[::1]/srv/a", "ssh://h:22/~me/a"] {
+            let Place::Ssh(place) = of(url) else { panic!("{url}") };
+            let again = SshPlace::parse(&place.url());
+            assert_eq!(again.as_ref(), Some(&place), "{url}: {}", place.url());
+        }
+        let Place::Ssh(six) = of("ssh://git@[::1]:2222/srv/a") else { panic!() };
+        assert_eq!((six.host.as_str(), six.port), ("git@::1", Some(2222)));
         let Place::Ssh(short) = of("git@git.example:a/b.git") else { panic!() };
         assert_eq!((short.host.as_str(), short.path.as_str()), ("git@git.example", "a/b.git"));
         assert!(

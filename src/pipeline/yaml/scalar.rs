@@ -153,9 +153,7 @@ impl Scalar {
 fn resolve(text: &str) -> Kind {
     // No word below is longer, and only numbers begin with these.
     let first = text.as_bytes().first();
-    if text.len() > "false".len()
-        && !matches!(first, Some(b'0'..=b'9' | b'+' | b'-' | b'.'))
-    {
+    if text.len() > "false".len() && !matches!(first, Some(b'0'..=b'9' | b'+' | b'-' | b'.')) {
         return Kind::String;
     }
     match text {
