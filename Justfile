@@ -101,6 +101,10 @@ interop *clients: build
 cluster: build
     tests/cluster/run
 
+# What CI leaves out for its time: proposals to a real Gitea, over HTTP and SSH
+e2e: cluster
+    tests/forge/run
+
 # Everything that CI runs, or only the stages named (bash .ci/run --list)
 ci *stages:
     bash .ci/run {{ stages }}

@@ -16,7 +16,7 @@ const PATCHES: usize = 10;
 fn main() {
     let small = std::env::args().any(|argument| argument == "--test");
     let (sizes, environments, rounds): (&[usize], _, _) =
-        if small { (&[20], 5, 1) } else { (&[2_000, 20_000], 500, 5) };
+        if small { (&[20], 5, 1) } else { (&[2_000, 10_000, 20_000], 500, 5) };
     let folder = tempfile::tempdir().unwrap();
     let mut per_object = Vec::new();
     for pairs in sizes {
@@ -24,16 +24,20 @@ fn main() {
         repository(&root, *pairs);
         let ours = best(rounds, || warren(&root, &["render", "bench", "--output", "-"]));
         println!(
-            "{pairs} pairs: warren {:.3} s, {} MiB at its peak, {} bytes of output",
-            ours.seconds, ours.peak, ours.output
+            "{pairs} pairs, {} objects: warren {:.3} s, {} MiB at its peak, {} bytes of output",
+            2 * pairs,
+            ours.seconds,
+            ours.peak,
+            ours.output
         );
         per_object.push(ours.seconds / *pairs as f64);
         if !small && *pairs == sizes[0] {
             kustomize(&root, *pairs, ours.seconds);
         }
     }
-    if let [few, many] = per_object[..] {
-        println!("cost for each object: {:.2} times at the larger size", many / few);
+    for (pairs, each) in sizes.iter().zip(&per_object).skip(1) {
+        let times = each / per_object[0];
+        println!("cost for each object: {times:.2} times at {pairs} pairs");
     }
     many(&folder.path().join("many"), environments, rounds);
     one(&folder.path().join("one"), if small { 1 } else { 21 });
