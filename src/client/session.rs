@@ -430,10 +430,13 @@ fn header(answer: &Response<Body>, name: &str) -> Option<String> {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// Scheme, host and port of a URL.
-fn authority(url: &str) -> Option<(String, String)> {
+/// Scheme, host and port of a URL; the port is the scheme's own where none is
+/// named.
+fn authority(url: &str) -> Option<(String, String, u16)> {
     let uri: ureq::http::Uri = url.parse().ok()?;
-    Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
 }
 
 fn basic(credentials: &Credentials) -> String {
@@ -471,4 +474,18 @@ fn escape(text: &str) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn a_port_that_goes_without_saying_is_the_same() {
+        assert_eq!(authority("https://Reg.example/x"), authority("https://reg.example:443/y"));
+        assert_eq!(authority("http://reg.example"), authority("http://reg.example:80"));
+        assert_ne!(authority("https://reg.example"), authority("http://reg.example:443"));
+        assert_ne!(authority("https://reg.example"), authority("https://reg.example:8443"));
+        assert_ne!(authority("https://reg.example"), authority("https://reg.example.evil"));
+    }
 }

@@ -3,7 +3,6 @@
 # shellcheck disable=SC2154
 
 # shellcheck source=podman.sh
-declare -F storage_make >/dev/null || source "$here/podman.sh"
 
 buildah_cases() {
     export REGISTRY_AUTH_FILE=$tmp/auth-buildah-$EP.json

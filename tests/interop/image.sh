@@ -5,7 +5,6 @@
 # shellcheck disable=SC2154
 
 # shellcheck source=podman.sh
-declare -F storage_make >/dev/null || source "$here/podman.sh"
 
 IMAGE=${WARREN_IMAGE:-${CARGO_TARGET_DIR:-$root/target}/warren-registry.tar}
 

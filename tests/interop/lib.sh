@@ -131,6 +131,28 @@ trust() {
     done
 }
 
+# storage_make NAME: a store of images of the suite's own for the podman family.
+storage_make() {
+    local base=$tmp/storage-$1
+    mkdir -p "$base"
+    cat >"$base/storage.conf" <<EOF
+[storage]
+driver = "vfs"
+graphroot = "$base/graph"
+runroot = "$base/run"
+EOF
+    cat >"$base/containers.conf" <<EOF
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+tmp_dir = "$base/tmp"
+EOF
+    # A file of podman's past, which would overrule the one above.
+    rm -f /etc/containers/libpod.conf
+    export CONTAINERS_STORAGE_CONF=$base/storage.conf CONTAINERS_CONF=$base/containers.conf
+    export BUILDAH_ISOLATION=chroot
+}
+
 # endpoint_choose NAME: sets E (host and port as clients name it), SCHEME, and
 # VERIFY, the switch of the podman family.
 endpoint_choose() {

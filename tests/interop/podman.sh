@@ -18,28 +18,6 @@ podman_cases() {
     check "podman $EP: logout, and a pull is refused" podman_logout
 }
 
-# storage_make NAME: a store of images of the suite's own for the podman family.
-storage_make() {
-    local base=$tmp/storage-$1
-    mkdir -p "$base"
-    cat >"$base/storage.conf" <<EOF
-[storage]
-driver = "vfs"
-graphroot = "$base/graph"
-runroot = "$base/run"
-EOF
-    cat >"$base/containers.conf" <<EOF
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-tmp_dir = "$base/tmp"
-EOF
-    # A file of podman's past, which would overrule the one above.
-    rm -f /etc/containers/libpod.conf
-    export CONTAINERS_STORAGE_CONF=$base/storage.conf CONTAINERS_CONF=$base/containers.conf
-    export BUILDAH_ISOLATION=chroot
-}
-
 podman_wrong_password() {
     refused "$DENIED" podman login "$VERIFY" --username "$USER_NAME" --password-stdin "$E" <<<"wrong"
 }

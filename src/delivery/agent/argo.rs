@@ -3,21 +3,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Source, kinds, name, namespaces, path};
-use crate::delivery::difference::node;
+use super::{Source, kinds, metadata, name, namespaces, objects, path};
 use crate::pipeline::compose::Rendered;
 use crate::pipeline::manifest::Object;
 
 /// The objects for these environments.
 #[must_use]
 pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
-    let mut objects: Vec<_> = rendered.iter().map(|one| project(one, source)).collect();
+    let mut found: Vec<_> = rendered.iter().map(|one| project(one, source)).collect();
     match rendered {
         [one] => {
             let mut application = json!({
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Application",
-                "metadata": metadata(&name(one), source),
+                "metadata": compared(&name(one), source),
             });
             application["spec"] = spec(
                 &name(one),
@@ -26,24 +25,21 @@ pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
                 &source.branch,
                 source,
             );
-            objects.push(application);
+            found.push(application);
         }
-        several => objects.push(set(several, source)),
+        several => found.push(set(several, source)),
     }
-    objects.iter().map(|value| Object { node: node(value), source: String::new() }).collect()
+    objects(&found)
 }
 
-fn metadata(name: &str, source: &Source) -> Value {
-    json!({
-        "name": name,
-        "namespace": source.namespace,
-        "labels": {"app.kubernetes.io/part-of": "trow"},
-        "annotations": {
-            // The API server says what it would make of the objects, so that
-            // what it fills in is no difference.
-            "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
-        },
-    })
+/// The metadata of an Application.
+fn compared(name: &str, source: &Source) -> Value {
+    let mut metadata = metadata(name, source);
+    // The API server says what it would make of the objects, so that what it fills
+    // in is no difference.
+    metadata["annotations"] =
+        json!({"argocd.argoproj.io/compare-options": "ServerSideDiff=true"});
+    metadata
 }
 
 fn spec(name: &str, path: &str, namespace: &str, branch: &str, source: &Source) -> Value {
@@ -96,11 +92,7 @@ fn project(rendered: &Rendered, source: &Source) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AppProject",
-        "metadata": {
-            "name": name(rendered),
-            "namespace": source.namespace,
-            "labels": {"app.kubernetes.io/part-of": "trow"},
-        },
+        "metadata": metadata(&name(rendered), source),
         "spec": {
             "description": format!("The Trow registry of {}", rendered.environment.name),
             "sourceRepos": [source.url],
@@ -130,7 +122,7 @@ fn set(rendered: &[Rendered], source: &Source) -> Value {
         ..source.clone()
     };
     let name = "trow-{{ .environment }}";
-    let mut labelled = metadata(name, source);
+    let mut labelled = compared(name, source);
     // The set's own namespace is where the Applications go.
     if let Some(metadata) = labelled.as_object_mut() {
         metadata.remove("namespace");
@@ -138,11 +130,7 @@ fn set(rendered: &[Rendered], source: &Source) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "ApplicationSet",
-        "metadata": {
-            "name": "trow",
-            "namespace": source.namespace,
-            "labels": {"app.kubernetes.io/part-of": "trow"},
-        },
+        "metadata": metadata("trow", source),
         "spec": {
             "goTemplate": true,
             "goTemplateOptions": ["missingkey=error"],

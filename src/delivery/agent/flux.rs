@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Source, name, path};
-use crate::delivery::difference::node;
+use super::{Source, metadata, name, objects, path};
 use crate::pipeline::compose::Rendered;
 use crate::pipeline::environment::SecretsProvider;
 use crate::pipeline::manifest::Object;
@@ -15,28 +14,20 @@ use crate::pipeline::manifest::Object;
 #[must_use]
 pub fn flux(rendered: &[Rendered], source: &Source) -> Vec<Object> {
     let own_branches = source.branch.contains("{environment}");
-    let mut objects = Vec::new();
+    let mut found = Vec::new();
     if !own_branches {
         let paths: Vec<_> = rendered.iter().map(|one| path(one, source)).collect();
-        objects.push(repository("trow", &source.branch, &paths, source));
+        found.push(repository("trow", &source.branch, &paths, source));
     }
     for one in rendered {
         let repository_name = if own_branches { name(one) } else { "trow".to_owned() };
         if own_branches {
             let branch = source.branch.replace("{environment}", &one.environment.name);
-            objects.push(repository(&repository_name, &branch, &[path(one, source)], source));
+            found.push(repository(&repository_name, &branch, &[path(one, source)], source));
         }
-        objects.push(kustomization(one, &repository_name, source));
+        found.push(kustomization(one, &repository_name, source));
     }
-    objects.iter().map(|value| Object { node: node(value), source: String::new() }).collect()
-}
-
-fn metadata(name: &str, source: &Source) -> Value {
-    json!({
-        "name": name,
-        "namespace": source.namespace,
-        "labels": {"app.kubernetes.io/part-of": "trow"},
-    })
+    objects(&found)
 }
 
 fn repository(name: &str, branch: &str, paths: &[String], source: &Source) -> Value {

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 pub use argo::argo;
 pub use flux::flux;
+use serde_json::{Value, json};
 
+use super::difference::node;
 use crate::pipeline::compose::{KUSTOMIZATION, Rendered};
 use crate::pipeline::manifest::Object;
 use crate::pipeline::schema::Schema;
@@ -44,6 +46,20 @@ fn path(rendered: &Rendered, source: &Source) -> String {
 /// What the agent's objects are called.
 fn name(rendered: &Rendered) -> String {
     format!("trow-{}", rendered.environment.name)
+}
+
+/// The metadata of an agent's object.
+fn metadata(name: &str, source: &Source) -> Value {
+    json!({
+        "name": name,
+        "namespace": source.namespace,
+        "labels": {"app.kubernetes.io/part-of": "trow"},
+    })
+}
+
+/// The objects as the pipeline knows them.
+fn objects(values: &[Value]) -> Vec<Object> {
+    values.iter().map(|value| Object { node: node(value), source: String::new() }).collect()
 }
 
 /// The namespaces that the rendering writes to, sorted.

@@ -1,12 +1,13 @@
-//! The REST API of Gitea and Forgejo, version 1: pull requests.
+//! The REST API of Gitea and Forgejo, version 1: pull requests. Opening, changing
+//! and closing them is as on GitHub.
 
 use serde_json::{Value, json};
-use ureq::http::Method;
 
+pub(super) use super::github::{close, open, update};
+use super::github::FIELDS;
 use super::http::{ForgeError, Http};
 use super::{Pull, Request};
 
-const FIELDS: [&str; 3] = ["number", "html_url", "body"];
 /// What the server gives at most on a page, unless it was set lower.
 const PAGE: usize = 50;
 /// How many pages of open pull requests are looked through.
@@ -35,29 +36,4 @@ pub(super) fn find(
         }
     }
     Ok(None)
-}
-
-pub(super) fn open(http: &Http, repository: &str, request: &Request) -> Result<Pull, ForgeError> {
-    let path = format!("/repos/{repository}/pulls");
-    let body = json!({
-        "title": request.title, "body": request.body, "head": request.head, "base": request.base,
-    });
-    let answer = http.send(&Method::POST, &path, Some(&body))?;
-    http.pull(&path, &answer, FIELDS)
-}
-
-pub(super) fn update(
-    http: &Http,
-    repository: &str,
-    number: u64,
-    request: &Request,
-) -> Result<(), ForgeError> {
-    let path = format!("/repos/{repository}/pulls/{number}");
-    let body = json!({"title": request.title, "body": request.body});
-    http.send(&Method::PATCH, &path, Some(&body)).map(|_| ())
-}
-
-pub(super) fn close(http: &Http, repository: &str, number: u64) -> Result<(), ForgeError> {
-    let path = format!("/repos/{repository}/pulls/{number}");
-    http.send(&Method::PATCH, &path, Some(&json!({"state": "closed"}))).map(|_| ())
 }

@@ -7,7 +7,8 @@ use super::http::{ForgeError, Http};
 use super::{Pull, Request};
 use crate::delivery::url::escaped;
 
-const FIELDS: [&str; 3] = ["number", "html_url", "body"];
+/// The number, the page and the description, as an answer names them.
+pub(super) const FIELDS: [&str; 3] = ["number", "html_url", "body"];
 
 pub(super) fn find(
     http: &Http,
