@@ -2,7 +2,6 @@
 # buildah: images and indexes made and pushed without a container engine.
 # shellcheck disable=SC2154
 
-# shellcheck source=podman.sh
 
 buildah_cases() {
     export REGISTRY_AUTH_FILE=$tmp/auth-buildah-$EP.json

@@ -4,7 +4,6 @@
 #   WARREN_IMAGE   the image (default: target/warren-registry.tar, by `just image`)
 # shellcheck disable=SC2154
 
-# shellcheck source=podman.sh
 
 IMAGE=${WARREN_IMAGE:-${CARGO_TARGET_DIR:-$root/target}/warren-registry.tar}
 

@@ -43,6 +43,18 @@ fn refused(files: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn waivers_are_inherited_and_added_to() {
+    let waive = |code: &str| {
+        format!("\n[[waive]]\ncode = \"{code}\"\nreason = \"known to the team here\"\n")
+    };
+    let parent = format!("{PARENT}{}", waive("image-pin"));
+    let child = format!("extends = \"parent\"\n{}", waive("engine-image"));
+    let read = read(&[("child", &child), ("parent", &parent)]).unwrap();
+    let codes: Vec<_> = read.waive.iter().map(|one| one.code.to_string()).collect();
+    assert_eq!(codes, ["image-pin", "engine-image"]);
+}
+
+#[test]
 fn tables_merge_and_values_override() {
     let child = r#"extends = "parent"
 domain = "child.example.org"

@@ -15,8 +15,8 @@ use crate::fs;
 /// The key that names the environment to start from.
 const KEY: &str = "extends";
 
-/// The list that inheritance appends to; every other list is replaced.
-const APPENDED: &str = super::patches::KEY;
+/// The lists that inheritance appends to; every other list is replaced.
+const APPENDED: [&str; 2] = [super::patches::KEY, "waive"];
 
 /// How many environments can stand behind one.
 const DEPTH: usize = 8;
@@ -161,7 +161,7 @@ fn lay_over<'a>(below: DeTable<'a>, over: &mut DeTable<'a>, top: bool) {
             (DeValue::Table(below), DeValue::Table(over)) => lay_over(below, over, false),
             // What is inherited comes first, so that one's own patches see its result.
             (DeValue::Array(mut below), DeValue::Array(over))
-                if top && key.get_ref() == APPENDED =>
+                if top && APPENDED.contains(&key.get_ref().as_ref()) =>
             {
                 for item in std::mem::replace(over, DeArray::new()) {
                     below.push(item);
