@@ -50,7 +50,7 @@ fn waivers_are_inherited_and_added_to() {
     let parent = format!("{PARENT}{}", waive("image-pin"));
     let child = format!("extends = \"parent\"\n{}", waive("engine-image"));
     let read = read(&[("child", &child), ("parent", &parent)]).unwrap();
-    let codes: Vec<_> = read.waive.iter().map(|one| one.code.to_string()).collect();
+    let codes: Vec<_> = read.waive.iter().map(|one| one.code.clone()).collect();
     assert_eq!(codes, ["image-pin", "engine-image"]);
 }
 

@@ -37,8 +37,7 @@ fn compared(name: &str, source: &Source) -> Value {
     let mut metadata = metadata(name, source);
     // The API server says what it would make of the objects, so that what it fills
     // in is no difference.
-    metadata["annotations"] =
-        json!({"argocd.argoproj.io/compare-options": "ServerSideDiff=true"});
+    metadata["annotations"] = json!({"argocd.argoproj.io/compare-options": "ServerSideDiff=true"});
     metadata
 }
 

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-pub(super) use super::github::{close, open, update};
 use super::github::FIELDS;
+pub(super) use super::github::{close, open, update};
 use super::http::{ForgeError, Http};
 use super::{Pull, Request};
 
