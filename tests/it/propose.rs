@@ -376,6 +376,37 @@ fn a_clone_that_is_behind_takes_nothing_back() {
 }
 
 #[test]
+fn a_branch_that_moved_between_look_and_push_is_not_overwritten() {
+    use warren::delivery::git::{GitError, Remote};
+    let (place, _server) = over_http(Behaviour::Serve);
+    let git = Git::open(place.work.path("")).unwrap();
+    let main = git.head().unwrap().peel_to_commit().unwrap();
+    let who = Signature::now("Bert", "bert@example").unwrap();
+    let tree = main.tree().unwrap();
+    let commit = |text: &str| git.commit(None, &who, &who, text, &tree, &[&main]).unwrap();
+    let (ours, theirs) = (commit("ours"), commit("theirs"));
+    let folder = bare_url(&place.bare).to_owned();
+    git.remote("folder", &folder).unwrap();
+    for name in ["origin", "folder"] {
+        let remote = Remote::open(&git, name, None).unwrap();
+        let push = |commit, expected| remote.push(&git, commit, "warren/sandbox", expected);
+        push(theirs, place.tip(BRANCH)).unwrap();
+        // We looked when it was not there, or somewhere else.
+        for seen in [None, Some(main.id())] {
+            let error = push(ours, seen).unwrap_err();
+            assert!(matches!(error, GitError::Moved { .. }), "{name}: {error}");
+            assert_eq!(place.tip(BRANCH), Some(theirs), "{name}");
+        }
+        let error = remote.delete(&git, "warren/sandbox", main.id()).unwrap_err();
+        assert!(matches!(error, GitError::Moved { .. }), "{name}: {error}");
+        push(ours, Some(theirs)).unwrap();
+        assert_eq!(place.tip(BRANCH), Some(ours), "{name}");
+        remote.delete(&git, "warren/sandbox", ours).unwrap();
+        assert_eq!(place.tip(BRANCH), None, "{name}");
+    }
+}
+
+#[test]
 fn a_token_that_expired_is_told_and_nothing_is_half_done() {
     let api = ForgeServer::start("token s3cret");
     let url = api.api();
