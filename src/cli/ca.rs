@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::args::Output;
-use super::cluster::{guard_authority, refused, unreachable};
+use super::cluster::{connected, guard_authority, refused};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
@@ -104,9 +104,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let (Command::Init(common) | Command::Issue { common, .. } | Command::Rotate { common, .. }) =
         &args.command;
     let environment = load::environment(&root, &common.environment)?;
-    let default = || root.join(".warren").join(&environment.name).join("ca");
-    let folder = common.ca_dir.clone().unwrap_or_else(default);
-    let cluster = if common.apply { Some(connect(&environment)?) } else { None };
+    let folder = common.ca_dir.clone().unwrap_or_else(|| folder(&root, &environment));
+    let cluster =
+        if common.apply { Some(connected(&environment, "nothing is made")?) } else { None };
     let open = || {
         Authority::open(&folder).map_err(trust)?.ok_or_else(|| {
             CliError::failed(format!("there is no authority in {}", folder.display()))
@@ -183,9 +183,10 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn connect(environment: &Environment) -> Result<Cluster, CliError> {
-    Cluster::connect(environment.cluster.context.as_str())
-        .map_err(|obstacle| unreachable("nothing is made", &obstacle))
+/// Where the authority of an environment is.
+#[must_use]
+pub fn folder(root: &Path, environment: &Environment) -> PathBuf {
+    root.join(".warren").join(&environment.name).join("ca")
 }
 
 fn of_authority(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ca;
 use super::cluster::secret_text;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
@@ -102,7 +103,7 @@ pub fn authority(
     if environment.tls.kind == TlsKind::Acme {
         return Ok(None);
     }
-    let folder = root.join(".warren").join(&environment.name).join("ca");
+    let folder = ca::folder(root, environment);
     if environment.tls.kind == TlsKind::PrivateCa && folder.join("ca.crt").exists() {
         let authority = Authority::open_or_make(&folder)
             .map_err(|error| CliError::failed("the private authority").because(error))?;

@@ -98,6 +98,15 @@ pub fn unreachable(what: &str, obstacle: &Obstacle) -> CliError {
     }
 }
 
+/// The cluster of an environment; `what` is said where it can't be had.
+///
+/// # Errors
+/// When it can't be reached.
+pub fn connected(environment: &Environment, what: &str) -> Result<Cluster, CliError> {
+    Cluster::connect(environment.cluster.context.as_str())
+        .map_err(|obstacle| unreachable(what, &obstacle))
+}
+
 /// What a cluster refused, as an error that ends a command, with the way out.
 #[must_use]
 pub fn refused(what: &str, error: &ClusterError) -> CliError {

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::diff;
 use super::error::CliError;
 use super::printer::quoted;
+use super::upstream;
 use crate::delivery::changes::{ChangeKind, Changes, read_folder};
 use crate::delivery::cluster::{Cluster, Obstacle};
 use crate::delivery::difference::Difference;
@@ -82,6 +83,7 @@ enum Outcome {
 /// cluster refuses what is applied or does not become healthy.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
+    upstream::check_pin(&root)?;
     let composed = composition::checked(&root, &args.environment)?;
     let warnings = composed.findings.iter().filter(|found| found.is_warning()).count();
     if warnings > 0 {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::args::Output;
-use super::cluster::{refused, unreachable};
+use super::cluster::{connected, refused};
 use super::context::Context;
 use super::error::CliError;
 use super::load;
@@ -51,8 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let environment = load::environment(&root, &args.environment)?;
     let name = environment.name.as_str();
-    let cluster = Cluster::connect(environment.cluster.context.as_str())
-        .map_err(|obstacle| unreachable("nothing to compare with", &obstacle))?;
+    let cluster = connected(&environment, "nothing to compare with")?;
     let look = |error| refused("the cluster can't be compared", &error);
     let history = if args.committed {
         Vec::new()

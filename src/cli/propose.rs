@@ -11,6 +11,7 @@ use super::args::Output;
 use super::composition::{self, Composed};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
+use super::upstream;
 use crate::delivery::difference::{Difference, Palette};
 use crate::delivery::forge::{Forge, ForgeError, Kind, Outcome, Pull, Request};
 use crate::delivery::git::{
@@ -112,6 +113,7 @@ struct Reported {
 /// remote or its forge refuses, and when the branch is not ours alone.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
+    upstream::check_pin(&root)?;
     let composed = composition::checked(&root, &args.environment)?;
     propose(context, &root, &composed, &BTreeMap::new(), &args.options)
 }
@@ -130,9 +132,8 @@ pub fn propose(
 ) -> Result<(), CliError> {
     let name = composed.rendered.environment.name.as_str();
     let repository = Repository::discover(root)
-        .map_err(|_| git(&GitError::NoRepository { folder: root.to_owned() }))?;
-    let remote =
-        Remote::open(&repository, &options.remote, options.forge).map_err(|error| git(&error))?;
+        .map_err(|_| GitError::NoRepository { folder: root.to_owned() })?;
+    let remote = Remote::open(&repository, &options.remote, options.forge)?;
     let forge = forge(&remote, options)?;
     let branch = options.branch.clone().unwrap_or_else(|| format!("warren/{name}"));
     let own = match options.layout {
@@ -140,21 +141,18 @@ pub fn propose(
         Layout::Branch => Some(format!("environment/{name}")),
     };
     let bases = Bases { source: options.base.clone(), own };
-    let mut proposal =
-        Proposal::open(&repository, &remote, root, &branch, &bases).map_err(|error| git(&error))?;
+    let mut proposal = Proposal::open(&repository, &remote, root, &branch, &bases)?;
     let statement = Statement::of(&composed.rendered, &composed.upstream, Some(&folder(name)));
     let brought = content(root, composed, &statement, changed, options.layout)?;
     let inputs = statement.predicate.inputs.iter();
-    proposal
-        .same_inputs(inputs.map(|input| (input.name.as_str(), input.sha256())), &brought)
-        .map_err(|error| git(&error))?;
+    proposal.same_inputs(inputs.map(|input| (input.name.as_str(), input.sha256())), &brought)?;
     if options.layout == Layout::Folder {
         let own = format!("environments/{name}.toml");
-        proposal.not_behind(&own, &brought).map_err(|error| git(&error))?;
+        proposal.not_behind(&own, &brought)?;
     }
-    let before = proposal.base_files(&folder(name)).map_err(|error| git(&error))?;
+    let before = proposal.base_files(&folder(name))?;
     let difference = Difference::of_files(&before, &composed.rendered.files);
-    let old = proposal.base_file(&provenance::path(name)).map_err(|error| git(&error))?;
+    let old = proposal.base_file(&provenance::path(name))?;
     let old = old.and_then(|bytes| Statement::parse(&String::from_utf8(bytes).ok()?).ok());
     let text = Text::of(composed, &difference, &statement, old.as_ref(), &proposal.base.branch)?;
     let mut report = Report {
@@ -169,7 +167,7 @@ pub fn propose(
         pull_request: None,
     };
     if options.dry_run {
-        let made = proposal.commit(&brought, &text.message).map_err(|error| git(&error))?;
+        let made = proposal.commit(&brought, &text.message)?;
         if made == Made::Nothing {
             context.printer.note(&nothing(name, &proposal));
         }
@@ -177,8 +175,8 @@ pub fn propose(
         return Ok(());
     }
     let readme = format!("# {name}\n\nWhat the environment {name} renders to, and nothing else.\n");
-    proposal.begin("README.md", &readme, &format!("Begin {name}")).map_err(|error| git(&error))?;
-    let made = proposal.commit(&brought, &text.message).map_err(|error| git(&error))?;
+    proposal.begin("README.md", &readme, &format!("Begin {name}"))?;
+    let made = proposal.commit(&brought, &text.message)?;
     report.commit = match made {
         Made::Nothing => None,
         Made::There(id) | Made::Commit(id) => Some(id.to_string()),
@@ -189,14 +187,14 @@ pub fn propose(
         if proposal.there.is_some() {
             let closed = forge.map(|(forge, _)| forge.withdraw(&branch, &proposal.base.branch));
             let closed = closed.transpose().map_err(|error| forge_error(&branch, &error))?;
-            proposal.withdraw().map_err(|error| git(&error))?;
+            proposal.withdraw()?;
             let pull = closed.flatten().map(|pull| format!(", and {} closed", pull.url));
             context.printer.note(&format!("{branch} is removed{}", pull.unwrap_or_default()));
         }
         say(context, options.output, &report, false);
         return Ok(());
     }
-    report.pushed = proposal.publish(made).map_err(|error| git(&error))?;
+    report.pushed = proposal.publish(made)?;
     if let Some((forge, kind)) = forge {
         let request = Request {
             head: branch.clone(),
@@ -399,13 +397,15 @@ fn forge(remote: &Remote, options: &Options) -> Result<Option<(Forge, Kind)>, Cl
     Ok(Some((Forge::new(kind, &api, &remote.path(), &credentials.secret), kind)))
 }
 
-/// What git refused, as an error that ends the command.
-fn git(error: &GitError) -> CliError {
-    let kind = if error.is_unreachable() { ErrorKind::Unreachable } else { ErrorKind::Failed };
-    let failed = CliError::new(kind, format!("nothing was proposed: {error}"));
-    match error.hint() {
-        Some(hint) => failed.hint(hint),
-        None => failed,
+/// What git refused, with the way out.
+impl From<GitError> for CliError {
+    fn from(error: GitError) -> Self {
+        let kind = if error.is_unreachable() { ErrorKind::Unreachable } else { ErrorKind::Failed };
+        let failed = Self::new(kind, format!("nothing was proposed: {error}"));
+        match error.hint() {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
     }
 }
 

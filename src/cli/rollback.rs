@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::args::Output;
-use super::cluster::{Delivered, Delivery, Options, deliver, refused, unreachable};
+use super::cluster::{Delivered, Delivery, Options, connected, deliver, refused};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
-use crate::delivery::cluster::{Cluster, Record, State};
+use crate::delivery::cluster::{Record, State};
 
 /// Go back to an earlier delivery, or list them
 #[derive(Debug, clap::Args)]
@@ -49,8 +49,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let environment = load::environment(&root, &args.environment)?;
     let name = environment.name.as_str();
-    let cluster = Cluster::connect(environment.cluster.context.as_str())
-        .map_err(|obstacle| unreachable("nothing is gone back to", &obstacle))?;
+    let cluster = connected(&environment, "nothing is gone back to")?;
     let history = cluster
         .history(name, environment.namespace.as_str())
         .map_err(|error| refused("nothing is gone back to", &error))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use super::ca;
 use super::cluster;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
@@ -194,9 +195,8 @@ fn file(path: &Path, root: &Path, force: bool) -> Result<PathBuf, CliError> {
 }
 
 fn connected(environment: &Environment) -> Result<Cluster, CliError> {
-    Cluster::connect(environment.cluster.context.as_str()).map_err(|obstacle| {
-        cluster::unreachable("nothing is made", &obstacle)
-            .hint("write the Secrets to a file with --output FILE and apply it later")
+    cluster::connected(environment, "nothing is made").map_err(|error| {
+        error.hint("write the Secrets to a file with --output FILE and apply it later")
     })
 }
 
@@ -257,8 +257,7 @@ fn authority(
 
 /// Where the private CA is.
 fn ca_dir(args: &Args, root: &Path, environment: &Environment) -> PathBuf {
-    let default = || root.join(".warren").join(&environment.name).join("ca");
-    args.ca_dir.clone().unwrap_or_else(default)
+    args.ca_dir.clone().unwrap_or_else(|| ca::folder(root, environment))
 }
 
 fn password(args: &Args, environment: &Environment) -> Result<Password, CliError> {

@@ -13,7 +13,9 @@ use clap::{Subcommand, ValueEnum};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use crate::pipeline::fetch::{Limits, Progress};
-use crate::pipeline::upstream::{Inputs, MIRROR_VARIABLE, Mode, REPIN_VARIABLE, VerifyError};
+use crate::pipeline::upstream::{
+    Inputs, MIRROR_VARIABLE, Mode, REPIN_VARIABLE, VerifyError, verify as verify_pin,
+};
 
 /// What was typed after `warren upstream`.
 #[derive(Debug, clap::Args)]
@@ -85,6 +87,16 @@ fn inputs(root: &Path, from: Option<&String>) -> Result<Inputs, CliError> {
         reuse: false,
         repin: variable(REPIN_VARIABLE).is_some_and(|text| text == "1"),
     })
+}
+
+/// Makes sure that the lock, its listing, its contract and a vendored copy agree,
+/// without network: what a delivery starts with.
+///
+/// # Errors
+/// As [`run`].
+pub fn check_pin(root: &Path) -> Result<(), CliError> {
+    let inputs = Inputs { mode: Mode::Offline, ..inputs(root, None)? };
+    verify_pin(&inputs, &mut |_| {}).map(|_| ()).map_err(input_error)
 }
 
 /// Runs `work` with a progress display on stderr, which is none where stderr

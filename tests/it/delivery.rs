@@ -417,6 +417,10 @@ fn a_pod_that_keeps_a_stateful_set_from_its_revision_is_deleted() {
     let status =
         json!({"observedGeneration": null, "updateRevision": "good", "currentRevision": "bad"});
     place.server.edit(SET, "/status", status, "kube-controller-manager");
+    // Who only looks, since nothing differs, deletes nothing.
+    assert_eq!(place.run(&["deploy", "sandbox", "--timeout", "1"]).0, 1);
+    assert!(place.server.get(pod).is_some());
+    place.change("uid = 999", "uid = 998");
     let (code, _, stderr) = place.run(&["deploy", "sandbox", "--timeout", "2"]);
     assert_eq!(code, 1, "nobody makes a new pod here: {stderr}");
     assert!(stderr.contains("pod/trow-set-0 is of an earlier revision"), "{stderr}");

@@ -161,6 +161,22 @@ fn what_is_wrong_is_told_before_anything_is_written() {
 }
 
 #[test]
+fn a_lock_that_contradicts_itself_delivers_nothing() {
+    let repository = Repository::new();
+    let lock = repository.text("vendor/trow.lock.toml");
+    let tampered = lock.replacen("export = \"sha256:", "export = \"sha256:f", 1);
+    let tampered = tampered.replacen("f3a0e7ee3", "f3a0e7ee", 1);
+    assert_ne!(tampered, lock);
+    repository.write("vendor/trow.lock.toml", &tampered);
+    for command in ["deploy", "propose"] {
+        let (code, _, stderr) = outcome(&mut repository.warren(&[command, "sandbox"]));
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("row `export`"), "{stderr}");
+    }
+    assert!(!repository.path("deploy").exists());
+}
+
+#[test]
 fn a_finding_of_a_check_stops_it() {
     let repository = Repository::new();
     let secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: leak\n";

@@ -8,6 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{Diagnosis, Verdict};
+use crate::cli::ca;
 use crate::cli::cluster::secret_text;
 use crate::cli::composition::Composed;
 use crate::delivery::cluster::{Cluster, ClusterError, Health, Identity, health, manifests};
@@ -376,7 +377,7 @@ impl<'a> Look<'a> {
         }
         let rotate = format!("warren ca rotate {} replaces it without a gap", self.name());
         let mut diagnosis = lifetime(about, &pem, &rotate);
-        let ours = self.root.join(".warren").join(self.name()).join("ca/ca.crt");
+        let ours = ca::folder(self.root, self.environment).join("ca.crt");
         if diagnosis.verdict == Verdict::Good
             && let Ok(local) = crate::fs::read_to_string(&ours)
             && local.trim() != pem.trim()

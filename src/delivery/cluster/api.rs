@@ -56,7 +56,7 @@ pub enum Change {
     Unchanged,
     /// It no longer renders and was deleted.
     Pruned,
-    /// It no longer renders and was left, since it holds data.
+    /// It no longer renders and was left.
     Kept,
 }
 

@@ -36,7 +36,11 @@ fn stuck(set: &Value, pods: &[Value]) -> Vec<Identity> {
     let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_i64);
     let update = text(set, "/status/updateRevision");
     let is_seen = number("/status/observedGeneration") == number("/metadata/generation");
-    if update.is_empty() || !is_seen {
+    // Where somebody else says when a pod is replaced, or which, one that is
+    // deleted comes back as it was.
+    let is_ours = text(set, "/spec/updateStrategy/type") != "OnDelete"
+        && number("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0) == 0;
+    if update.is_empty() || !is_seen || !is_ours {
         return Vec::new();
     }
     let is_stuck = |pod: &&Value| {
@@ -94,17 +98,11 @@ impl Rollout<'_> {
     /// At the first refusal; what was applied until then stays.
     pub fn apply(&mut self, plan: &Plan) -> Result<Vec<Applied>, ClusterError> {
         let mut done = Vec::new();
-        let mut defined: Vec<&Manifest> = Vec::new();
+        let mut defined = Vec::new();
         for planned in &plan.objects {
             self.renew()?;
-            let manifest = &planned.manifest;
-            if manifest.kind() == "CustomResourceDefinition" {
-                defined.push(manifest);
-            } else if !defined.is_empty() {
-                self.cluster.established(&defined)?;
-                defined.clear();
-            }
-            let applied = self.cluster.wait(self.cluster.api.apply(manifest, self.take_over))?;
+            let applied =
+                self.cluster.apply_next(&planned.manifest, self.take_over, &mut defined)?;
             self.told(&mut done, applied);
         }
         for (identity, _) in &plan.pruned {
@@ -143,7 +141,8 @@ impl Rollout<'_> {
                 if over {
                     return Err(self.unhealthy(&identity, reason).into());
                 }
-                if identity.kind == "StatefulSet" {
+                // Who only waits, without a lease, changes nothing.
+                if identity.kind == "StatefulSet" && self.lease.is_some() {
                     self.free_stuck(&identity)?;
                 }
                 if told.as_ref() != Some(&reason) {
@@ -192,15 +191,25 @@ impl Cluster {
     pub fn apply_objects(&self, objects: &[Manifest]) -> Result<Vec<Applied>, ClusterError> {
         let (mut done, mut defined) = (Vec::new(), Vec::new());
         for object in objects {
-            if object.kind() == "CustomResourceDefinition" {
-                defined.push(object);
-            } else if !defined.is_empty() {
-                self.established(&defined)?;
-                defined.clear();
-            }
-            done.push(self.wait(self.api.apply(object, true))?);
+            done.push(self.apply_next(object, true, &mut defined)?);
         }
         Ok(done)
+    }
+
+    /// Applies the next of several objects. `defined` are the definitions that
+    /// were applied until now and are not waited for yet.
+    fn apply_next<'m>(
+        &self,
+        manifest: &'m Manifest,
+        force: bool,
+        defined: &mut Vec<&'m Manifest>,
+    ) -> Result<Applied, ClusterError> {
+        if manifest.kind() == "CustomResourceDefinition" {
+            defined.push(manifest);
+        } else if !defined.is_empty() {
+            self.established(&std::mem::take(defined))?;
+        }
+        self.wait(self.api.apply(manifest, force))
     }
 
     /// Waits until the kinds of these definitions can be used.
@@ -258,5 +267,13 @@ mod tests {
         };
         assert_eq!(names(&set(2)), ["a"]);
         assert!(names(&set(1)).is_empty(), "its controller has not seen the change");
+        let held = |strategy: Value| {
+            let mut set = set(2);
+            set["spec"] = json!({"updateStrategy": strategy});
+            names(&set)
+        };
+        assert!(held(json!({"type": "OnDelete"})).is_empty());
+        assert!(held(json!({"rollingUpdate": {"partition": 1}})).is_empty());
+        assert_eq!(held(json!({"rollingUpdate": {"partition": 0}})), ["a"]);
     }
 }
