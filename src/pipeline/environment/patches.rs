@@ -220,7 +220,7 @@ impl Reader<'_> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut mapping = Mapping::new();
         for (key, value) in entries {
-            mapping.append(Scalar::string(key.into_inner()), self.value(value, origin)?);
+            mapping.append(Scalar::string(key.into_inner()).into(), self.value(value, origin)?);
         }
         Ok(mapping)
     }

@@ -1,6 +1,7 @@
 //! Which objects a patch is for, and what to say where there is none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -149,7 +150,8 @@ fn label<'a>(object: &'a Object, key: &str) -> Option<&'a Node> {
 
 fn labels(object: &Object) -> String {
     let labels = object.node.get("metadata").and_then(|metadata| metadata.get("labels"));
-    let pair = |(key, value): (&Scalar, &Node)| format!("`{}: {}`", key.name(), value.summary());
+    let pair =
+        |(key, value): (&Arc<Scalar>, &Node)| format!("`{}: {}`", key.name(), value.summary());
     let pairs: Vec<_> = labels
         .and_then(Node::as_mapping)
         .map_or_else(Vec::new, |mapping| mapping.iter().take(8).map(pair).collect());

@@ -230,7 +230,8 @@ impl From<Value> for Node {
 /// name that Kubernetes reads: the key `on` has the name "true".
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
-    entries: Vec<(Scalar, Node)>,
+    /// The same few keys stand in most objects: they share their memory.
+    entries: Vec<(Arc<Scalar>, Node)>,
 }
 
 impl Eq for Mapping {}
@@ -262,13 +263,13 @@ impl Mapping {
     }
 
     /// The entries in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Scalar, &Node)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Scalar>, &Node)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
     /// The entries in order, values to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Scalar, &mut Node)> {
-        self.entries.iter_mut().map(|(key, value)| (&*key, value))
+        self.entries.iter_mut().map(|(key, value)| (&**key, value))
     }
 
     /// The value under the key of this name.
@@ -286,12 +287,12 @@ impl Mapping {
     pub fn set(&mut self, name: &str, value: Node) {
         match self.get_mut(name) {
             Some(there) => *there = value,
-            None => self.entries.push((Scalar::string(name), value)),
+            None => self.push(Scalar::string(name).into(), value),
         }
     }
 
     /// Appends an entry whose key, written as it is, the caller knows to be new.
-    pub(in crate::pipeline) fn append(&mut self, key: Scalar, value: Node) {
+    pub(in crate::pipeline) fn append(&mut self, key: Arc<Scalar>, value: Node) {
         self.push(key, value);
     }
 
@@ -306,7 +307,7 @@ impl Mapping {
     }
 
     /// Appends an entry whose name the caller knows to be new.
-    pub(super) fn push(&mut self, key: Scalar, value: Node) {
+    pub(super) fn push(&mut self, key: Arc<Scalar>, value: Node) {
         self.entries.push((key, value));
     }
 
@@ -316,7 +317,7 @@ impl Mapping {
     }
 
     /// The entries in order, taken apart.
-    pub(super) fn into_entries(self) -> Vec<(Scalar, Node)> {
+    pub(super) fn into_entries(self) -> Vec<(Arc<Scalar>, Node)> {
         self.entries
     }
 

@@ -131,7 +131,7 @@ struct OpenMapping {
     mapping: Mapping,
     /// Name to line of each key, to find doubles in constant time.
     lines: HashMap<String, usize>,
-    key: Option<(Scalar, Position)>,
+    key: Option<(Arc<Scalar>, Position)>,
     merged: Option<Node>,
 }
 
@@ -142,11 +142,31 @@ struct Cost {
     depth: usize,
 }
 
+/// The plain keys that were read, by their text.
+#[derive(Default)]
+struct Keys(HashMap<String, Arc<Scalar>>);
+
+impl Keys {
+    /// The key, in memory that all keys like it share.
+    fn shared(&mut self, key: Scalar) -> Arc<Scalar> {
+        if key.style() != Style::Plain {
+            return key.into();
+        }
+        if let Some(there) = self.0.get(key.text()) {
+            return Arc::clone(there);
+        }
+        let (text, key) = (key.text().to_owned(), Arc::new(key));
+        self.0.insert(text, Arc::clone(&key));
+        key
+    }
+}
+
 struct Builder {
     limits: Limits,
     origin: Arc<Origin>,
     documents: Vec<Node>,
     open: Vec<Open>,
+    keys: Keys,
     anchors: HashMap<usize, (Node, Cost)>,
     alias_nodes: usize,
 }
@@ -155,7 +175,7 @@ impl Builder {
     fn new(file: &str, limits: Limits) -> Self {
         let origin = Arc::new(Origin::File { file: file.to_owned() });
         let (documents, open, anchors) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { limits, origin, documents, open, anchors, alias_nodes: 0 }
+        Self { limits, origin, documents, open, keys: Keys::default(), anchors, alias_nodes: 0 }
     }
 
     fn node(&self, value: Value, at: Position) -> Node {
@@ -227,7 +247,7 @@ impl Builder {
         }
         match self.open.last_mut().map(|open| &mut open.content) {
             Some(Content::Sequence(items)) => items.push(node),
-            Some(Content::Mapping(mapping)) => mapping.take(node)?,
+            Some(Content::Mapping(mapping)) => mapping.take(node, &mut self.keys)?,
             None if node.is_null() => {}
             None => self.documents.push(node),
         }
@@ -248,7 +268,7 @@ impl Builder {
 
 impl OpenMapping {
     /// Takes a key or, after one, its value.
-    fn take(&mut self, node: Node) -> Result<(), Fault> {
+    fn take(&mut self, node: Node, keys: &mut Keys) -> Result<(), Fault> {
         if let Some((key, at)) = self.key.take() {
             if key.style() == Style::Plain && key.text() == "<<" {
                 if self.merged.is_some() {
@@ -271,7 +291,7 @@ impl OpenMapping {
         if !merge && let Some(first) = self.lines.insert(name.clone(), at.line) {
             return Err((at, YamlFault::DuplicateKey { key: name, first }));
         }
-        self.key = Some((key, at));
+        self.key = Some((keys.shared(key), at));
         Ok(())
     }
 
