@@ -1,13 +1,15 @@
 //! `warren agent`: what Argo CD or Flux needs to sync environments.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use git2::Repository;
 
 use super::composition;
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
-use crate::delivery::agent::{Source, argo, faults, flux};
+use crate::delivery::agent::{Source, argo, collision, faults, flux};
 use crate::delivery::git::{Place, Remote, prefix};
 use crate::fs::{self, Access};
 use crate::pipeline::yaml;
@@ -20,9 +22,12 @@ use crate::pipeline::yaml;
                         GitRepository, and a Kustomization for each environment. Both sync \
                         deploy/ENVIRONMENT as it is committed, prune, and never prune volumes, \
                         claims or namespaces.\n\
+                        Environments that go to different clusters need --cluster: what they hold \
+                        has the same names.\n\
                         Examples:\n  warren agent argo sandbox | kubectl apply -f -\n  \
                         warren agent flux sandbox --secret git-token --depends-on cert-manager\n  \
-                        warren agent argo sandbox lapin --output trow-argo.yaml"
+                        warren agent argo sandbox lapin --cluster lapin=https://lapin.example:6443 \
+                        --output trow-argo.yaml"
 )]
 pub struct Args {
     /// Which agent.
@@ -33,17 +38,17 @@ pub struct Args {
     environments: Vec<String>,
     /// The repository, as the agent reaches it [default: that of the remote
     /// origin].
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     url: Option<String>,
     /// The branch to sync; {environment} in it stands for the environment's
     /// name.
-    #[arg(long, default_value = "main")]
+    #[arg(long, default_value = "main", value_parser = NonEmptyStringValueParser::new())]
     branch: String,
     /// The agent's namespace [default: argocd or flux-system].
     #[arg(long)]
     namespace: Option<String>,
-    /// A Secret in the agent's namespace with the credentials for the url
-    /// (Flux). Argo CD finds its own by the url.
+    /// A Secret in the agent's namespace with the credentials for the url. For
+    /// Argo CD it is printed too, with the url alone: add the credentials to it.
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
     /// A Kustomization of Flux to sync before, such as cert-manager's.
@@ -55,6 +60,10 @@ pub struct Args {
     /// The cluster that Argo CD deploys to.
     #[arg(long, value_name = "URL", default_value = "https://kubernetes.default.svc")]
     server: String,
+    /// Where one of the environments goes instead: a server's url for Argo CD, a
+    /// Secret with a kubeconfig in its namespace for Flux.
+    #[arg(long = "cluster", value_name = "ENVIRONMENT=WHERE", value_parser = pair)]
+    clusters: Vec<(String, String)>,
     /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -80,7 +89,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     }
     let url = match &args.url {
         Some(url) => url.clone(),
-        None => origin(&root)?,
+        None => origin(&root, args.agent)?,
     };
     let namespace = match args.agent {
         Agent::Argo => "argocd",
@@ -93,9 +102,17 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         secret: args.secret.clone(),
         depends_on: args.depends_on.clone(),
         namespace: args.namespace.clone().unwrap_or_else(|| namespace.to_owned()),
+        clusters: clusters(args)?,
         server: args.server.clone(),
         sops_secret: args.sops_secret.clone(),
     };
+    if let Some((one, other, object)) = collision(&rendered, &source) {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("{one} and {other} both hold {object}: in one cluster each would take it from the other"),
+        )
+        .hint("say which cluster each goes to: --cluster ENVIRONMENT=WHERE"));
+    }
     let single = args.environments.first().map_or("", String::as_str);
     let source = match (args.agent, rendered.len()) {
         // One Application names its branch itself.
@@ -120,13 +137,41 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             context.printer.note(&format!("{} objects in {}", objects.len(), path.display()));
         }
     }
-    if args.agent == Agent::Argo && args.secret.is_some() {
-        context.printer.warning(
-            "Argo CD finds the credentials of a repository by its url: make them once with \
-             argocd repo add; --secret is for Flux",
-        );
+    if let (Agent::Argo, Some(secret)) = (args.agent, &args.secret) {
+        context.printer.note(&format!(
+            "the Secret {secret} names the repository alone; once it is applied, add the \
+             credentials: kubectl -n {} patch secret {secret} --patch-file FILE, where FILE has \
+             stringData with username and password, or with sshPrivateKey",
+            source.namespace
+        ));
     }
     Ok(())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty());
+    let pair = pair.map(|(name, place)| (name.to_owned(), place.to_owned()));
+    pair.ok_or_else(|| "this is ENVIRONMENT=WHERE, such as lapin=https://lapin:6443".to_owned())
+}
+
+/// The clusters by environment, each of which is one of those that were named, once.
+fn clusters(args: &Args) -> Result<BTreeMap<String, String>, CliError> {
+    let usage = |message: String| CliError::new(ErrorKind::Usage, message);
+    for (number, name) in args.environments.iter().enumerate() {
+        if args.environments[..number].contains(name) {
+            return Err(usage(format!("{name} is named twice")));
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (name, place) in &args.clusters {
+        if !args.environments.contains(name) {
+            return Err(usage(format!("--cluster {name}={place}: {name} is not asked for")));
+        }
+        if found.insert(name.clone(), place.clone()).is_some() {
+            return Err(usage(format!("--cluster says twice where {name} goes")));
+        }
+    }
+    Ok(found)
 }
 
 /// The project's folder in its repository; nothing outside of one.
@@ -135,8 +180,8 @@ fn below(root: &Path) -> String {
     repository.and_then(|repository| prefix(&repository, root).ok()).unwrap_or_default()
 }
 
-/// The url of the remote `origin`, without a password.
-fn origin(root: &Path) -> Result<String, CliError> {
+/// The url of the remote `origin`, without a password, as the agent reads it.
+fn origin(root: &Path, agent: Agent) -> Result<String, CliError> {
     let unknown = |reason: String| {
         CliError::new(ErrorKind::Usage, format!("the repository's url is not known: {reason}"))
             .hint("name it with --url URL, as the agent reaches it")
@@ -147,6 +192,10 @@ fn origin(root: &Path) -> Result<String, CliError> {
         Remote::open(&repository, "origin", None).map_err(|error| unknown(error.to_string()))?;
     match remote.place() {
         Place::Folder(path) => Err(unknown(format!("origin is the folder {path}"))),
-        Place::Http(_) | Place::Ssh(_) => Ok(remote.shown()),
+        Place::Http(_) => Ok(remote.shown()),
+        Place::Ssh(place) => Ok(match agent {
+            Agent::Argo => place.short_url(),
+            Agent::Flux => place.long_url(),
+        }),
     }
 }

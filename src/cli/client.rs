@@ -121,12 +121,8 @@ pub fn authority(
     };
     let cluster = Cluster::connect(environment.cluster.context.as_str())
         .map_err(|obstacle| not_found(obstacle.to_string()))?;
-    let secret = Identity {
-        api_version: "v1".to_owned(),
-        kind: "Secret".to_owned(),
-        namespace: environment.namespace.to_string(),
-        name: environment.tls.secret.to_string(),
-    };
+    let (namespace, name) = (environment.namespace.as_str(), environment.tls.secret.as_str());
+    let secret = Identity::new("v1", "Secret", namespace, name);
     let found = cluster.get(&secret).map_err(|error| not_found(error.to_string()))?;
     let found = found.as_ref().and_then(|secret| secret_text(secret, "ca.crt"));
     let missing = format!("the Secret {}/{} has no ca.crt", secret.namespace, secret.name);

@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::args::Output;
-use super::cluster::{Delivered, Delivery, Options, deliver, unreachable};
+use super::cluster::unreachable;
 use super::composition::{self, Composed};
 use super::context::Context;
+use super::deliver::{Delivered, Delivery, Options, deliver};
 use super::diff;
 use super::error::CliError;
 use super::printer::quoted;
@@ -120,7 +121,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         Some(Ok(cluster)) => {
             let files = &rendered.files;
             let delivery = Delivery { environment, files, rollback_of: None, quiet: !text };
-            Outcome::Applied(Box::new(deliver(context, &cluster, &delivery, args.options)?))
+            Outcome::Applied(Box::new(deliver(context, &cluster, &delivery, &args.options)?))
         }
     };
     if text {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::args::Output;
 use super::cluster::{connected, refused};
 use super::context::Context;
-use super::error::CliError;
+use super::error::{CliError, ErrorKind};
 use super::load;
 use crate::delivery::changes::read_folder;
-use crate::delivery::cluster::{Cluster, Drift, DriftedField, State, manifests};
+use crate::delivery::cluster::{Cluster, ClusterError, Drift, DriftedField, State, manifests};
 use crate::delivery::difference::value_text;
 
 /// Say what in the cluster differs from what was delivered
@@ -19,8 +19,12 @@ use crate::delivery::difference::value_text;
 #[command(after_help = "Compared is the last delivery of warren deploy, or, where an agent \
                         delivers, deploy/ENVIRONMENT. What the API server fills in and what \
                         controllers own is no drift. Each field is told with who changed it.\n\
-                        Leaves with 0 when nothing differs, with 1 when something does, with 4 \
-                        when the cluster can't be reached.\n\
+                        What others added counts too, but for labels, annotations and the rest of \
+                        the metadata. The comparison is the server's own, by a dry run: it takes \
+                        the right to patch.\n\
+                        Leaves with 0 when nothing differs, with 1 when something does, with 3 \
+                        when nothing was delivered yet, and with 4 when the cluster can't be \
+                        reached or does not let us compare.\n\
                         Example: warren drift sandbox")]
 pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
@@ -52,11 +56,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let environment = load::environment(&root, &args.environment)?;
     let name = environment.name.as_str();
     let cluster = connected(&environment, "nothing to compare with")?;
-    let look = |error| refused("the cluster can't be compared", &error);
     let history = if args.committed {
         Vec::new()
     } else {
-        cluster.history(name, environment.namespace.as_str()).map_err(look)?
+        cluster
+            .history(name, environment.namespace.as_str())
+            .map_err(|error| not_compared(&error))?
     };
     let last = history.iter().rev().find(|record| record.state == State::Deployed);
     let committed = format!("deploy/{name}");
@@ -68,7 +73,8 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         None => (committed.clone(), read_folder(&root.join(&committed))?),
     };
     if files.is_empty() {
-        return Err(CliError::failed(format!("nothing was delivered, and {committed} is empty"))
+        let empty = format!("nothing was delivered, and {committed} is empty");
+        return Err(CliError::new(ErrorKind::Input, empty)
             .hint(format!("deliver it with warren deploy {name}")));
     }
     let drift = drift(&cluster, &files)?;
@@ -94,7 +100,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 
 fn drift(cluster: &Cluster, files: &BTreeMap<String, String>) -> Result<Drift, CliError> {
     let objects = manifests(files).map_err(CliError::input)?;
-    cluster.drift(&objects).map_err(|error| refused("the cluster can't be compared", &error))
+    cluster.drift(&objects).map_err(|error| not_compared(&error))
+}
+
+/// Scripts must not take a cluster that does not let us look for one that differs.
+fn not_compared(error: &ClusterError) -> CliError {
+    refused("the cluster can't be compared", error).of_kind(ErrorKind::Unreachable)
 }
 
 fn print(context: &Context, drift: &Drift, against: &str, name: &str) {

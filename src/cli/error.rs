@@ -58,6 +58,12 @@ impl CliError {
         self
     }
 
+    /// The same error as one of another kind.
+    #[must_use]
+    pub fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

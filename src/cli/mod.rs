@@ -9,6 +9,7 @@ pub mod client;
 pub mod cluster;
 pub mod composition;
 pub mod context;
+pub mod deliver;
 pub mod deploy;
 pub mod diff;
 pub mod doctor;

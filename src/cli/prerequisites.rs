@@ -128,12 +128,7 @@ fn print(context: &Context, rows: &[Row<'_>]) {
 
 fn is_there(cluster: &Cluster, component: &Component) -> Result<bool, ClusterError> {
     if let Some(class) = &component.class {
-        let identity = Identity {
-            api_version: "networking.k8s.io/v1".to_owned(),
-            kind: "IngressClass".to_owned(),
-            namespace: String::new(),
-            name: class.clone(),
-        };
+        let identity = Identity::new("networking.k8s.io/v1", "IngressClass", "", class);
         return Ok(cluster.get(&identity)?.is_some());
     }
     let Some(group) = &component.group else { return Ok(false) };

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item};
 
-use super::composition;
+use super::composition::{self, Composed};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::propose::{Options, propose};
 use crate::fs::{self, Access};
+use crate::pipeline::provenance::{self, Statement};
 
 /// What is carried unless keys are named: which image runs.
 const KEYS: [&str; 2] = ["registry.engine", "registry.image"];
@@ -20,7 +21,7 @@ const KEYS: [&str; 2] = ["registry.engine", "registry.image"];
 #[command(after_help = "The other environment's file keeps its comments and everything that is \
                         not carried; a key that the first one has not is taken away. The other \
                         environment is rendered anew, so that a pin that moved is in the proposal \
-                        too. Nothing here is written: the proposal is a branch and a pull \
+                        too, once the first one has it. Nothing here is written: the proposal is a branch and a pull \
                         request, as with warren propose.\n\
                         Examples:\n  warren promote sandbox --to lapin\n  \
                         warren promote sandbox --to lapin --key registry.log_level --dry-run")]
@@ -49,15 +50,19 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     if args.environment == args.to {
         return Err(CliError::new(ErrorKind::Usage, "an environment is not promoted to itself"));
     }
-    // Both are read first, so that what is wrong with them is told as such.
-    composition::composed(&root, &args.environment)?;
-    composition::composed(&root, &args.to)?;
-    let file = |name: &str| format!("environments/{name}.toml");
-    let source = document(&root, &file(&args.environment))?;
-    let mut target = document(&root, &file(&args.to))?;
+    let source = composition::composed(&root, &args.environment)?;
+    let there = composition::composed(&root, &args.to)?;
+    delivered_pin(&root, args, &source)?;
+    let document = |composed: &Composed| {
+        let environment = &composed.rendered.environment;
+        environment.document().map_err(CliError::input)
+    };
+    let (source, there) = (document(&source)?, document(&there)?);
+    let file = format!("environments/{}.toml", args.to);
+    let mut target = own(&root, &file)?;
     let chosen: Vec<_> = KEYS.into_iter().chain(args.keys.iter().map(String::as_str)).collect();
     for key in &args.keys {
-        if find(source.as_table(), key).is_none() && find(target.as_table(), key).is_none() {
+        if find(&source, key).is_none() && find(&there, key).is_none() {
             return Err(CliError::new(
                 ErrorKind::Usage,
                 format!("neither {} nor {} has the key {key}", args.environment, args.to),
@@ -65,87 +70,99 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             .hint("docs/environments.md lists the keys, as table.key"));
         }
     }
-    for key in chosen {
-        if let Some(line) = carry(&source, &mut target, key) {
+    for key in &chosen {
+        if let Some(line) = carry(&source, &there, &mut target, key) {
             context.printer.note(&format!("{}: {line}", args.to));
         }
     }
     let text = target.to_string();
-    let place = Elsewhere::with(&root, &file(&args.to), &text)?;
+    let place = Elsewhere::with(&root, &file, &text)?;
     let composed = composition::checked(&place.0, &args.to)?;
+    let result = document(&composed)?;
+    if let Some(key) = chosen.iter().find(|key| find(&source, key) != find(&result, key)) {
+        return Err(CliError::failed(format!(
+            "nothing was proposed: {} has no {key}, and {} inherits one from what it extends",
+            args.environment, args.to
+        ))
+        .hint(format!("say in {file} which it is to be, or in the file that it extends")));
+    }
     context.printer.note(&format!(
         "{} is rendered at {}, as {} is",
         args.to, composed.upstream.tag, args.environment
     ));
-    let changed = BTreeMap::from([(file(&args.to), text)]);
+    let changed = BTreeMap::from([(file, text)]);
     propose(context, &root, &composed, &changed, &args.options)
 }
 
-fn document(root: &Path, file: &str) -> Result<DocumentMut, CliError> {
-    let text = fs::read_to_string(&root.join(PathBuf::from(file)))?;
+/// The environment that is carried from has to be proposed at the pin itself:
+/// nothing goes to the next one that was not in this one.
+fn delivered_pin(root: &Path, args: &Args, source: &Composed) -> Result<(), CliError> {
+    let name = &args.environment;
+    let path = root.join(provenance::path(name));
+    let text = fs::read_if_there(&path)?.unwrap_or_default();
+    // Without a statement there is nothing to hold it to.
+    let Ok(statement) = Statement::parse(&String::from_utf8_lossy(&text)) else { return Ok(()) };
+    let (was, is) = (&statement.predicate.upstream, &source.upstream);
+    if was.tag == is.tag {
+        return Ok(());
+    }
+    Err(CliError::failed(format!(
+        "nothing was proposed: the pin is at {}, and deploy/{name} still at {}",
+        is.tag, was.tag
+    ))
+    .hint(format!("propose {name} first, and merge that: warren propose {name}")))
+}
+
+/// The environment's own file.
+fn own(root: &Path, file: &str) -> Result<DocumentMut, CliError> {
+    let text = fs::read_to_string(&root.join(file))?;
     text.parse().map_err(|error| CliError::new(ErrorKind::Input, format!("{file}: {error}")))
 }
 
-/// The item at `table.key`.
-fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Item> {
+/// The value at `table.key`.
+fn find<'t>(table: &'t toml::Table, key: &str) -> Option<&'t toml::Value> {
     let mut parts = key.split('.');
     let first = table.get(parts.next()?)?;
-    parts.try_fold(first, |item, part| item.get(part))
+    parts.try_fold(first, |value, part| value.get(part))
 }
 
 /// Makes the target's value of a key the source's; what changed, in words.
-fn carry(source: &DocumentMut, target: &mut DocumentMut, key: &str) -> Option<String> {
-    let wanted = find(source.as_table(), key).cloned();
-    let there = find(target.as_table(), key);
-    let shown = |item: Option<&Item>| {
-        item.map_or_else(|| "nothing".to_owned(), |item| item.to_string().trim().to_owned())
-    };
-    // Comments behind a value are no part of it.
-    let bare = |item: &Item| {
-        let mut value = item.as_value().cloned();
-        if let Some(value) = &mut value {
-            value.decor_mut().clear();
-        }
-        value.map_or_else(|| item.to_string(), |value| value.to_string())
-    };
-    if wanted.as_ref().map(bare) == there.map(bare) {
+/// `there` is what the target has with what it inherits.
+fn carry(
+    source: &toml::Table,
+    there: &toml::Table,
+    target: &mut DocumentMut,
+    key: &str,
+) -> Option<String> {
+    let (wanted, there) = (find(source, key), find(there, key));
+    if wanted == there {
         return None;
     }
-    let line = format!(
-        "{key}: {} -> {}",
-        shown(there.map(strip).as_ref()),
-        shown(wanted.as_ref().map(strip).as_ref())
-    );
+    let shown = |value: Option<&toml::Value>| {
+        value.map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
+    let line = format!("{key}: {} -> {}", shown(there), shown(wanted));
     let (tables, name) = key.rsplit_once('.').map_or(("", key), |(tables, name)| (tables, name));
     let mut table: &mut dyn toml_edit::TableLike = target.as_table_mut();
     for part in tables.split('.').filter(|part| !part.is_empty()) {
+        if wanted.is_none() && !table.contains_key(part) {
+            return Some(line);
+        }
         table = table.entry(part).or_insert_with(toml_edit::table).as_table_like_mut()?;
     }
-    match wanted {
-        None => {
-            table.remove(name);
-        }
-        Some(item) => match (table.get_mut(name), strip(&item)) {
-            // The comment behind the old value stays behind the new one.
-            (Some(Item::Value(old)), Item::Value(mut new)) => {
-                *new.decor_mut() = old.decor().clone();
-                *old = new;
-            }
-            (_, new) => {
-                table.insert(name, new);
-            }
-        },
+    let Some(wanted) = wanted else {
+        table.remove(name);
+        return Some(line);
+    };
+    let mut new: toml_edit::Value = wanted.to_string().parse().ok()?;
+    if let Some(Item::Value(old)) = table.get_mut(name) {
+        // The comment behind the old value stays behind the new one.
+        *new.decor_mut() = old.decor().clone();
+        *old = new;
+    } else {
+        table.insert(name, Item::Value(new));
     }
     Some(line)
-}
-
-/// The item without the comments and blanks around it.
-fn strip(item: &Item) -> Item {
-    let mut item = item.clone();
-    if let Some(value) = item.as_value_mut() {
-        value.decor_mut().clear();
-    }
-    item
 }
 
 /// A copy of what a rendering reads, in which one file is another.
@@ -197,9 +214,9 @@ mod tests {
     use super::*;
 
     fn carried(source: &str, target: &str, key: &str) -> (Option<String>, String) {
-        let source = source.parse().unwrap();
+        let (source, there) = (source.parse().unwrap(), target.parse().unwrap());
         let mut target: DocumentMut = target.parse().unwrap();
-        let line = carry(&source, &mut target, key);
+        let line = carry(&source, &there, &mut target, key);
         (line, target.to_string())
     }
 

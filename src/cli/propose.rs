@@ -15,11 +15,12 @@ use super::upstream;
 use crate::delivery::difference::{Difference, Palette};
 use crate::delivery::forge::{Forge, ForgeError, Kind, Outcome, Pull, Request};
 use crate::delivery::git::{
-    Bases, Content, Credentials, GitError, Made, Place, Proposal, Publication, Remote, is_private,
+    Bases, Content, Credentials, GitError, Made, Proposal, Publication, Remote, is_private,
 };
 use crate::digest::Digest;
 use crate::fs;
 use crate::pipeline::provenance::{self, Statement};
+use crate::pipeline::upstream::{Lock, changes};
 
 /// Open or update the pull request of an environment
 #[derive(Debug, clap::Args)]
@@ -134,7 +135,7 @@ pub fn propose(
     let repository = Repository::discover(root)
         .map_err(|_| GitError::NoRepository { folder: root.to_owned() })?;
     let remote = Remote::open(&repository, &options.remote, options.forge)?;
-    let forge = forge(&remote, options)?;
+    let forge = forge(root, &remote, options)?;
     let branch = options.branch.clone().unwrap_or_else(|| format!("warren/{name}"));
     let own = match options.layout {
         Layout::Folder => None,
@@ -154,7 +155,8 @@ pub fn propose(
     let difference = Difference::of_files(&before, &composed.rendered.files);
     let old = proposal.base_file(&provenance::path(name))?;
     let old = old.and_then(|bytes| Statement::parse(&String::from_utf8(bytes).ok()?).ok());
-    let text = Text::of(composed, &difference, &statement, old.as_ref(), &proposal.base.branch)?;
+    let moved = moved(root, &proposal, &statement, old.as_ref())?;
+    let text = Text::of(composed, &difference, &statement, moved, &proposal.base.branch)?;
     let mut report = Report {
         environment: name,
         branch: &branch,
@@ -259,7 +261,7 @@ impl Text {
         composed: &Composed,
         difference: &Difference,
         statement: &Statement,
-        old: Option<&Statement>,
+        moved: Option<String>,
         base: &str,
     ) -> Result<Self, CliError> {
         let name = composed.rendered.environment.name.as_str();
@@ -267,8 +269,8 @@ impl Text {
         let changes = difference.text(Palette::default());
         let message = format!("{title}\n\n{changes}");
         let mut body = difference.markdown(&format!("`{name}`, compared with `{base}`"));
-        if let Some(line) = moved(statement, old) {
-            let _ = write!(body, "\n### Upstream\n\n{line}\n");
+        if let Some(lines) = moved {
+            let _ = write!(body, "\n### Upstream\n\n{lines}");
         }
         body.push_str("\n### Checks\n\n");
         let found: Vec<_> = composed.findings.iter().filter(|one| one.waived.is_none()).collect();
@@ -300,16 +302,44 @@ impl Text {
     }
 }
 
-/// How the pin moved, where it did.
-fn moved(statement: &Statement, old: Option<&Statement>) -> Option<String> {
-    let (now, then) = (&statement.predicate.upstream, &old?.predicate.upstream);
-    (now != then).then(|| {
-        format!(
-            "The pin moves from {} (`{}`) to {} (`{}`). What that changes in what we rely on: \
-             `warren upstream diff {}`.",
-            then.tag, then.commit, now.tag, now.commit, now.tag
-        )
-    })
+/// How the pin moved since the base was rendered, where it did, and what that
+/// changes in what we rely on.
+fn moved(
+    root: &Path,
+    proposal: &Proposal<'_>,
+    statement: &Statement,
+    old: Option<&Statement>,
+) -> Result<Option<String>, CliError> {
+    let Some(old) = old else { return Ok(None) };
+    let (now, then) = (&statement.predicate.upstream, &old.predicate.upstream);
+    if now == then {
+        return Ok(None);
+    }
+    let mut text = format!(
+        "The pin moves from {} (`{}`) to {} (`{}`).",
+        then.tag, then.commit, now.tag, now.commit
+    );
+    let parsed = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        Lock::parse(Path::new(Lock::PATH), &text).ok()
+    };
+    let is_old =
+        |bytes: &[u8]| parsed(bytes).is_some_and(|lock| lock.commit.to_string() == then.commit);
+    let before = proposal.earlier_file(Lock::PATH, is_old)?.and_then(|bytes| parsed(&bytes));
+    let now = Lock::read(&root.join(Lock::PATH)).map_err(CliError::input)?;
+    match before {
+        Some(before) => {
+            text.push_str(" In what we rely on:\n\n");
+            for line in changes(Some(&before), &now) {
+                let _ = writeln!(text, "- {line}");
+            }
+        }
+        None => text.push_str(
+            " What that changes in what we rely on is not known here: this clone does not have \
+             the lock of then.\n",
+        ),
+    }
+    Ok(Some(text))
 }
 
 /// The text, or as much of it as a forge takes, cut after a whole line.
@@ -359,19 +389,15 @@ fn say(context: &Context, output: Output, report: &Report<'_>, dry_run: bool) {
 }
 
 /// The forge behind a remote; none for a folder, and where none is wanted.
-fn forge(remote: &Remote, options: &Options) -> Result<Option<(Forge, Kind)>, CliError> {
+fn forge(
+    root: &Path,
+    remote: &Remote,
+    options: &Options,
+) -> Result<Option<(Forge, Kind)>, CliError> {
     if options.no_pull_request || options.dry_run {
         return Ok(None);
     }
-    let origin = match remote.place() {
-        Place::Folder(_) => return Ok(None),
-        Place::Http(address) => {
-            let url = address.url();
-            let end = url.find("://").map_or(0, |at| at + 3);
-            url[..url[end..].find('/').map_or(url.len(), |at| end + at)].to_owned()
-        }
-        Place::Ssh(_) => format!("https://{}", remote.host()),
-    };
+    let Some(origin) = remote.origin() else { return Ok(None) };
     if !is_private(&origin) {
         return Err(CliError::new(
             ErrorKind::Usage,
@@ -387,7 +413,8 @@ fn forge(remote: &Remote, options: &Options) -> Result<Option<(Forge, Kind)>, Cl
         .hint("name it with --forge github, gitlab, gitea or forgejo, or WARREN_FORGE")
         .hint("push the branch alone with --no-pull-request")
     })?;
-    let found = remote.credentials().cloned().or_else(|| Credentials::find(&origin, Some(kind)));
+    let found =
+        remote.credentials().cloned().or_else(|| Credentials::find(&origin, Some(kind), root));
     let credentials = found.ok_or_else(|| {
         CliError::new(ErrorKind::Usage, format!("there is no token for {origin}"))
             .hint("set WARREN_FORGE_TOKEN, or let git's credential helper know one")

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::args::Output;
-use super::cluster::{Delivered, Delivery, Options, connected, deliver, refused};
+use super::cluster::{connected, refused};
 use super::context::Context;
+use super::deliver::{Delivered, Delivery, Options, deliver};
 use super::error::{CliError, ErrorKind};
 use super::load;
 use crate::delivery::cluster::{Record, State};
@@ -68,7 +69,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     };
     let rollback_of = Some(target.revision);
     let delivery = Delivery { environment: &environment, files, rollback_of, quiet: !text };
-    let delivered = deliver(context, &cluster, &delivery, args.options)?;
+    let delivered = deliver(context, &cluster, &delivery, &args.options)?;
     if text {
         match delivered.revision {
             Some(revision) => context.printer.note(&format!(

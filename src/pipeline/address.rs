@@ -212,7 +212,10 @@ pub(super) fn next<'a>(node: &'a Node, step: &Step) -> Option<&'a Node> {
 }
 
 /// Writes a key behind an address, `first` where that is empty.
-pub(super) fn write_key(out: &mut impl fmt::Write, first: bool, key: &str) -> fmt::Result {
+///
+/// # Errors
+/// When nothing more can be written to `out`.
+pub fn write_key(out: &mut impl fmt::Write, first: bool, key: &str) -> fmt::Result {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || !key.chars().all(plain) {
         write!(out, "[\"{key}\"]")

@@ -8,6 +8,9 @@ use warren::pipeline::yaml;
 
 use super::deploy::{Repository, outcome};
 
+/// Two environments whose objects have the same names, in two clusters.
+const BOTH: &[&str] = &["sandbox", "lapin", "--cluster", "lapin=https://lapin"];
+
 const URL: &str = "https://git.lapin.io/paas.git";
 
 fn agent(repository: &Repository, arguments: &[&str]) -> Vec<Value> {
@@ -71,12 +74,19 @@ fn argo_may_sync_what_is_rendered_and_nothing_else() {
 fn several_environments_are_one_set() {
     let repository = Repository::new();
     let objects =
-        agent(&repository, &["argo", "sandbox", "lapin", "--branch", "environment/{environment}"]);
+        agent(&repository, &[&["argo", "--branch", "environment/{environment}"], BOTH].concat());
     let [set] = of_kind(&objects, "ApplicationSet")[..] else { panic!("{objects:#?}") };
     assert_eq!(of_kind(&objects, "AppProject").len(), 2);
     let elements = &set["spec"]["generators"][0]["list"]["elements"];
     assert_eq!(elements[1]["environment"], "lapin");
     assert_eq!(elements[1]["branch"], "environment/lapin");
+    assert_eq!(elements[0]["server"], "https://kubernetes.default.svc");
+    assert_eq!(elements[1]["server"], "https://lapin");
+    let destination = &set["spec"]["template"]["spec"]["destination"];
+    assert_eq!(destination["server"], "{{ .server }}");
+    let servers = |project: &Value| project["spec"]["destinations"][0]["server"].clone();
+    let projects = of_kind(&objects, "AppProject");
+    assert_eq!(projects.into_iter().map(servers).collect::<Vec<_>>()[1], "https://lapin");
     assert_eq!(set["spec"]["syncPolicy"]["preserveResourcesOnDeletion"], true);
 }
 
@@ -85,7 +95,7 @@ fn flux_gets_the_branch_and_a_kustomization_for_each_environment() {
     let repository = Repository::new();
     let objects = agent(
         &repository,
-        &["flux", "sandbox", "lapin", "--secret", "git-token", "--depends-on", "cert-manager"],
+        &[&["flux", "--secret", "git-token", "--depends-on", "cert-manager"], BOTH].concat(),
     );
     let [source] = of_kind(&objects, "GitRepository")[..] else { panic!("{objects:#?}") };
     assert_eq!(source["spec"]["secretRef"]["name"], "git-token");
@@ -93,6 +103,8 @@ fn flux_gets_the_branch_and_a_kustomization_for_each_environment() {
     let [first, second] = kustomizations[..] else { panic!("{objects:#?}") };
     assert_eq!(first["spec"]["path"], "./deploy/sandbox");
     assert_eq!(second["spec"]["path"], "./deploy/lapin");
+    assert_eq!(first["spec"]["kubeConfig"], Value::Null);
+    assert_eq!(second["spec"]["kubeConfig"]["secretRef"]["name"], "https://lapin");
     for one in kustomizations {
         let spec = &one["spec"];
         assert_eq!(spec["sourceRef"]["name"], source["metadata"]["name"]);
@@ -101,12 +113,62 @@ fn flux_gets_the_branch_and_a_kustomization_for_each_environment() {
         assert_eq!(spec["decryption"], Value::Null);
     }
     let objects =
-        agent(&repository, &["flux", "sandbox", "lapin", "--branch", "environment/{environment}"]);
+        agent(&repository, &[&["flux", "--branch", "environment/{environment}"], BOTH].concat());
     let branches: Vec<_> = of_kind(&objects, "GitRepository")
         .iter()
         .map(|one| one["spec"]["ref"]["branch"].clone())
         .collect();
     assert_eq!(branches, ["environment/sandbox", "environment/lapin"]);
+}
+
+#[test]
+fn environments_that_would_fight_over_an_object_are_told() {
+    let repository = Repository::new();
+    let refused = |more: &[&str]| {
+        let arguments = [&["agent"], more, &["--url", URL]].concat();
+        let (code, stdout, stderr) = outcome(&mut repository.warren(&arguments));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        stderr
+    };
+    for agent in ["argo", "flux"] {
+        let told = refused(&[agent, "sandbox", "lapin"]);
+        assert!(told.contains("sandbox and lapin both hold "), "{told}");
+        assert!(told.contains("--cluster ENVIRONMENT=WHERE"), "{told}");
+    }
+    for (more, told) in [
+        (["argo", "sandbox", "sandbox"].as_slice(), "sandbox is named twice"),
+        (&["argo", "sandbox", "--cluster", "lapin=x"], "lapin is not asked for"),
+        (&["argo", "sandbox", "--cluster", "sandbox=x", "--cluster", "sandbox=y"], "says twice"),
+        (&["argo", "sandbox", "--cluster", "sandbox"], "this is ENVIRONMENT=WHERE"),
+        (&["argo", "sandbox", "--branch", ""], "--branch"),
+    ] {
+        let said = refused(more);
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}
+
+#[test]
+fn argo_knows_the_repository_by_a_secret_without_credentials() {
+    let repository = Repository::new();
+    let objects = agent(&repository, &["argo", "sandbox", "--secret", "trow-repository"]);
+    let [secret] = of_kind(&objects, "Secret")[..] else { panic!("{objects:#?}") };
+    let labels = &secret["metadata"]["labels"];
+    assert_eq!(labels["argocd.argoproj.io/secret-type"], "repository");
+    assert_eq!(secret["stringData"], serde_json::json!({"type": "git", "url": URL}));
+}
+
+#[test]
+fn a_remote_over_ssh_is_named_as_each_agent_reads_it() {
+    let repository = Repository::new();
+    let git = git2::Repository::init(repository.path("")).unwrap();
+    git.remote("origin", "git@git.example:team/paas.git").unwrap();
+    let url = |agent: &str| {
+        let (code, stdout, stderr) = outcome(&mut repository.warren(&["agent", agent, "sandbox"]));
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    assert!(url("argo").contains("repoURL: git@git.example:team/paas.git\n"));
+    assert!(url("flux").contains("url: ssh://git@git.example/team/paas.git\n"));
 }
 
 #[test]

@@ -48,6 +48,9 @@ pub struct Fault {
     pub within: &'static str,
     /// What they must not contain; nothing where empty.
     pub without: &'static str,
+    /// What a request that changed something contains that came since the fault
+    /// was ordered; none is needed where empty.
+    pub after: &'static str,
     /// The status; 0 breaks the connection off in the middle of the answer.
     pub code: u16,
     /// The reason, as in the API's `Status`.
@@ -66,7 +69,8 @@ struct Cluster {
     /// Fields that somebody else wrote: path, pointer, manager.
     edits: Vec<(String, String, String)>,
     version: u64,
-    faults: Vec<Fault>,
+    /// With how many requests there were when they were ordered.
+    faults: Vec<(Fault, usize)>,
     requests: Vec<String>,
     unknown: Vec<&'static str>,
     token: Option<String>,
@@ -160,7 +164,9 @@ impl ApiServer {
 
     /// Answers wrongly from now on.
     pub fn fail(&self, fault: Fault) {
-        self.lock().faults.push(fault);
+        let mut cluster = self.lock();
+        let since = cluster.requests.len();
+        cluster.faults.push((fault, since));
     }
 
     /// Answers rightly again.
@@ -180,10 +186,12 @@ impl ApiServer {
 
     /// The requests so far that change something, as `METHOD path?query`.
     pub fn writes(&self) -> Vec<String> {
-        let cluster = self.lock();
-        let is_write = |line: &&String| !line.starts_with("GET") && !line.contains("dryRun=All");
-        cluster.requests.iter().filter(is_write).cloned().collect()
+        self.lock().requests.iter().filter(|line| is_write(line)).cloned().collect()
     }
+}
+
+fn is_write(line: &str) -> bool {
+    !line.starts_with("GET") && !line.contains("dryRun=All")
 }
 
 impl Cluster {
@@ -313,13 +321,16 @@ async fn answer(
     {
         return failure(401, "Unauthorized", "Unauthorized");
     }
-    let matching = |fault: &Fault| {
+    let requests = cluster.requests.clone();
+    let matching = |(fault, since): &(Fault, usize)| {
+        let mut written = requests[*since..].iter().filter(|line| is_write(line));
         fault.method == method.as_str()
             && line.contains(fault.within)
             && (fault.without.is_empty() || !line.contains(fault.without))
+            && (fault.after.is_empty() || written.any(|line| line.contains(fault.after)))
             && fault.times > 0
     };
-    if let Some(fault) = cluster.faults.iter_mut().find(|fault| matching(fault)) {
+    if let Some((fault, _)) = cluster.faults.iter_mut().find(|fault| matching(fault)) {
         fault.times -= 1;
         if fault.code == 0 {
             let cut = futures_util::stream::once(async {
@@ -355,6 +366,9 @@ async fn answer(
             if cluster.objects.contains_key(&path) {
                 return failure(409, "AlreadyExists", &format!("{path} already exists"));
             }
+            if query.contains_key("dryRun") {
+                return response(201, &object);
+            }
             let object = cluster.stamped(object);
             cluster.objects.insert(path, object.clone());
             response(201, &object)
@@ -368,8 +382,16 @@ async fn answer(
             if there.is_some_and(is_old) {
                 return failure(409, "Conflict", "the object has been modified");
             }
+            if query.contains_key("dryRun") {
+                return response(200, &object);
+            }
             let object = cluster.stamped(object);
             cluster.objects.insert(path.to_owned(), object.clone());
+            // What is gone is nobody's.
+            let there = |(edited, pointer, _): &(String, String, String)| {
+                edited != path || object.pointer(pointer).is_some()
+            };
+            cluster.edits.retain(there);
             response(200, &object)
         }
         ("DELETE", _) => match cluster.objects.remove(path) {

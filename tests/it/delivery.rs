@@ -76,7 +76,8 @@ impl Place {
             422 => "Invalid",
             _ => "",
         };
-        let fault = Fault { method, within, without: "", code, reason, message, times: 100 };
+        let fault =
+            Fault { method, within, without: "", after: "", code, reason, message, times: 100 };
         self.server.fail(fault);
     }
 }
@@ -155,6 +156,117 @@ fn what_differs_is_told_with_who_changed_it_and_put_back() {
     let (code, _, stderr) = place.deploy(&["--take-over"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(place.run(&["drift", "sandbox"]).0, 0);
+}
+
+#[test]
+fn what_others_added_is_told_and_taken_away_when_asked() {
+    let place = Place::deployed();
+    let privileged = "/spec/template/spec/hostPID";
+    place.server.edit(SET, privileged, json!(true), "kubectl-edit");
+    place.server.edit(SET, "/spec/template/spec/hostIPC", json!(true), "kube-controller-manager");
+    place.server.edit(SERVICE, "/metadata/labels/of", json!("others"), "kubectl-edit");
+    let (code, stdout, stderr) = place.run(&["drift", "sandbox"]);
+    assert_eq!(code, 1, "{stderr}");
+    let told = "spec.template.spec.hostPID: nothing -> true  (kubectl-edit at 2026";
+    assert!(stdout.contains(told), "{stdout}");
+    assert!(!stdout.contains("hostIPC"), "that is the controller's: {stdout}");
+    assert!(!stdout.contains("labels.of"), "labels are everybody's: {stdout}");
+
+    let (code, _, stderr) = place.deploy(&[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("1 field(s) that others added stay"), "{stderr}");
+    assert!(stderr.contains("hostPID (kubectl-edit)"), "{stderr}");
+    assert_eq!(place.server.get(SET).unwrap().pointer(privileged), Some(&json!(true)));
+
+    let (code, stdout, stderr) = place.deploy(&["--take-over", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("spec.template.spec.hostPID: - true  ! restart"), "{stdout}");
+    assert!(stderr.contains("statefulset/trow-set configured"), "{stderr}");
+    let set = place.server.get(SET).unwrap();
+    assert_eq!(set.pointer(privileged), None);
+    assert_eq!(set.pointer("/spec/template/spec/hostIPC"), Some(&json!(true)));
+    assert_eq!(place.run(&["drift", "sandbox"]).0, 0);
+}
+
+#[test]
+fn an_environment_that_moves_leaves_nothing_behind_unseen() {
+    let place = Place::deployed();
+    place.change("namespace = \"trow\"", "namespace = \"other\"");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 1, "{stderr}");
+    let told = "nothing was applied: sandbox is delivered to the namespace trow of this cluster";
+    assert!(stderr.contains(told), "{stderr}");
+    assert!(place.server.paths("/namespaces/other").is_empty());
+    let (code, _, stderr) = place.deploy(&["--yes", "--moved-from", "nowhere"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("never delivered to the namespace nowhere"), "{stderr}");
+
+    let (code, _, stderr) = place.deploy(&["--yes", "--moved-from", "trow"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(place.server.get(SET).is_none(), "{stderr}");
+    assert!(place.server.get(&SET.replace("/trow/", "/other/")).is_some());
+    assert!(place.server.get("/api/v1/namespaces/trow").is_some(), "it holds data");
+    assert!(stderr.contains("namespace/trow no longer renders and is left"), "{stderr}");
+    assert!(place.server.paths("/namespaces/trow/configmaps/warren-").is_empty());
+    assert_eq!(place.deploy(&[]).0, 0, "it is where it is said to be");
+}
+
+#[test]
+fn a_server_that_is_gone_for_a_moment_is_asked_again() {
+    let place = Place::deployed();
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    place.server.edit(ISSUER, "/status", ready, "cert-manager");
+    let status = json!({"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1});
+    place.server.edit(SET, "/status", status, "kube-controller-manager");
+    let gone = |times| Fault {
+        method: "GET",
+        within: "/statefulsets/trow-set",
+        without: "",
+        // What only happens when everything was applied: the last of the objects.
+        after: "statefulsets/trow-set?fieldManager",
+        code: 0,
+        reason: "",
+        message: "",
+        times,
+    };
+    place.change("uid = 999", "uid = 998");
+    place.server.fail(gone(2));
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--yes", "--timeout", "30"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("statefulset/trow-set: the cluster does not answer"), "{stderr}");
+    place.change("uid = 998", "uid = 997");
+    place.server.fail(gone(100));
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--yes", "--timeout", "1"]);
+    assert_eq!(code, 4, "{stderr}");
+    let told = "revision 3 is applied, but whether it works is not known";
+    assert!(stderr.contains(told), "{stderr}");
+}
+
+#[test]
+fn a_kubeconfig_that_is_not_there_is_passed_over() {
+    let place = Place::deployed();
+    let list = format!("/nowhere:{}", place.repository.path("kubeconfig").display());
+    let mut command = place.repository.warren(&["drift", "sandbox"]);
+    let (code, _, stderr) = outcome(command.env("KUBECONFIG", list));
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn an_account_that_may_not_compare_is_told_apart_from_a_difference() {
+    let place = Place::deployed();
+    place.fail("PATCH", "dryRun=All", 403, "may not patch");
+    let (code, _, stderr) = place.run(&["drift", "sandbox"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("the cluster can't be compared"), "{stderr}");
+}
+
+#[test]
+fn only_the_namespace_is_made_where_no_lease_may_be_taken() {
+    let place = Place::new();
+    place.fail("POST", "/leases", 403, "may not create leases");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("only the namespace was made: lease/warren-sandbox"), "{stderr}");
 }
 
 #[test]
@@ -265,6 +377,7 @@ fn a_deployment_that_was_cut_off_is_repaired_by_the_next() {
         method: "PATCH",
         within: "statefulsets",
         without: "dryRun",
+        after: "",
         code: 0,
         reason: "",
         message: "",
@@ -434,6 +547,7 @@ fn without_a_look_at_others_nothing_outside_is_pruned() {
         method: "GET",
         within: "/api/v1/configmaps",
         without: "",
+        after: "",
         code: 403,
         reason: "Forbidden",
         message: "no",

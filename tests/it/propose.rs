@@ -195,6 +195,83 @@ fn a_branch_that_a_human_edited_is_left_alone() {
 }
 
 #[test]
+fn a_branch_that_is_not_ours_is_neither_pushed_over_nor_removed() {
+    let place = Place::new();
+    let main = place.tip("refs/heads/main").unwrap();
+    let work = Git::open(place.work.path("")).unwrap();
+    place.put(&work, "refs/heads/release-1", main);
+    for change in [false, true] {
+        if change {
+            place.change();
+        }
+        let (code, _, stderr) = place.propose(&["--branch", "main"]);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("`main` is what the proposal is for"), "{stderr}");
+        // It holds no commit that main has not, and is somebody's all the same.
+        let (code, _, stderr) = place.propose(&["--branch", "release-1"]);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("holds the commit"), "{stderr}");
+    }
+    assert_eq!(place.tip("refs/heads/main"), Some(main));
+    assert_eq!(place.tip("refs/heads/release-1"), Some(main));
+}
+
+#[test]
+fn a_pin_that_moved_is_told_in_what_we_rely_on() {
+    let place = Place::new();
+    let work = Git::open(place.work.path("")).unwrap();
+    let (lock, statement) = ("vendor/trow.lock.toml", "deploy/.provenance/sandbox.intoto.json");
+    let (now, said) = (place.work.text(lock), place.work.text(statement));
+    // What main was rendered with, some commits ago.
+    let commit = now.lines().find_map(|line| line.strip_prefix("commit = ")).unwrap();
+    let commit = commit.trim_matches('"');
+    let earlier = "1".repeat(40);
+    let older = |text: &str| text.replace(commit, &earlier).replace("v0.10.0", "v0.9.0");
+    place.work.write(lock, &older(&now).replace("value = \"8000\"", "value = \"8001\""));
+    Place::commit_all(&work);
+    place.work.write(lock, &now);
+    place.work.write(statement, &older(&said));
+    let main = Place::commit_all(&work);
+    place.put(&work, "refs/heads/main", main);
+    place.change();
+    let (code, stdout, stderr) = place.propose(&["--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    let told = format!("### Upstream\n\nThe pin moves from v0.9.0 (`{earlier}`) to v0.10.0");
+    assert!(stdout.contains(&told), "{stdout}");
+    assert!(stdout.contains("- tag: v0.9.0 -> v0.10.0\n"), "{stdout}");
+    assert!(stdout.contains("- port: \"8001\" -> \"8000\"\n"), "{stdout}");
+    // Nothing goes to the next environment that was not in this one.
+    let (code, _, stderr) =
+        outcome(&mut place.work.warren(&["promote", "sandbox", "--to", "lapin", "--dry-run"]));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("deploy/sandbox still at v0.9.0"), "{stderr}");
+}
+
+#[test]
+fn what_an_environment_inherits_is_promoted_as_its_own_is() {
+    let place = Place::new();
+    let toml = place.work.text("environments/sandbox.toml");
+    let with = |image: &str| {
+        let image = format!("engine = \"trow\"\nimage = \"{image}\"");
+        toml.replace("engine = \"trow\"", &image)
+    };
+    place.work.write("environments/sandbox.toml", &with("registry.example/trow:9"));
+    place.work.write("environments/stage.toml", "extends = \"sandbox\"\nnamespace = \"stage\"\n");
+    let promote = |from: &str, to: &str| {
+        let arguments = ["promote", from, "--to", to, "--dry-run"];
+        outcome(&mut place.work.warren(&arguments))
+    };
+    let (_, _, stderr) = promote("stage", "lapin");
+    let carried = "lapin: registry.image: nothing -> \"registry.example/trow:9\"";
+    assert!(stderr.contains(carried), "{stderr}");
+    assert!(!stderr.contains("registry.engine"), "both are trow: {stderr}");
+    // What is inherited can't be taken away in the file that inherits.
+    let (code, _, stderr) = promote("lapin", "stage");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("stage inherits one from what it extends"), "{stderr}");
+}
+
+#[test]
 fn a_base_that_moved_is_followed() {
     let place = Place::new();
     place.change();

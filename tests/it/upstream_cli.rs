@@ -139,4 +139,10 @@ fn a_tag_that_renovate_wrote_is_pinned_again() {
     let again = done(&warren(&project, &["pin", "--from-renovate", "--from", &source]));
     assert!(again.ends_with("nothing to do\n"), "{again}");
     failed(&warren(&project, &["pin"]), 2, "<TAG>");
+    // A tag that leads elsewhere now is nothing that Renovate wrote.
+    let moved = upstream.commit(&with(&[("Cargo.toml", PLAIN, cargo), ("x", PLAIN, "moved")]));
+    upstream.tag("v1.3.0", moved);
+    let output = warren(&project, &["pin", "--from-renovate", "--from", &source]);
+    failed(&output, 1, "--accept-moved-tag");
+    assert_eq!(project.read("vendor/trow.lock.toml"), lock);
 }

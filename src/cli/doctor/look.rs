@@ -11,7 +11,7 @@ use super::{Diagnosis, Verdict};
 use crate::cli::ca;
 use crate::cli::cluster::secret_text;
 use crate::cli::composition::Composed;
-use crate::delivery::cluster::{Cluster, ClusterError, Health, Identity, health, manifests};
+use crate::delivery::cluster::{Cluster, ClusterError, Health, Identity, health, manifests, text};
 use crate::delivery::references::{CERT_MANAGER_NAMESPACE, secret_references};
 use crate::delivery::secret::SecretKind;
 use crate::pipeline::environment::{
@@ -180,7 +180,7 @@ impl<'a> Look<'a> {
         let (about, identity, what) = match environment.exposure.kind {
             ExposureKind::Ingress => (
                 "ingress class",
-                identity(
+                Identity::new(
                     "networking.k8s.io/v1",
                     "IngressClass",
                     "",
@@ -193,7 +193,7 @@ impl<'a> Look<'a> {
                 let namespace = gateway.namespace.as_ref().unwrap_or(&environment.namespace);
                 (
                     "gateway",
-                    identity(
+                    Identity::new(
                         "gateway.networking.k8s.io/v1",
                         "Gateway",
                         namespace.as_str(),
@@ -232,7 +232,7 @@ impl<'a> Look<'a> {
         let mut found = Vec::new();
         if let Volume::Dynamic { class: Some(class) } = &storage.volume {
             let about = "storage class";
-            let one = identity("storage.k8s.io/v1", "StorageClass", "", class.as_str());
+            let one = Identity::new("storage.k8s.io/v1", "StorageClass", "", class.as_str());
             found.push(match self.cluster.get(&one) {
                 Err(error) => cannot_look(about, &error),
                 Ok(Some(_)) => Diagnosis::good(about, format!("{} is there", one.name)),
@@ -359,7 +359,7 @@ impl<'a> Look<'a> {
         if tls.kind != TlsKind::PrivateCa || !tls.cert_manager {
             return None;
         }
-        let one = identity("v1", "Secret", CERT_MANAGER_NAMESPACE, tls.ca_secret.as_str());
+        let one = Identity::new("v1", "Secret", CERT_MANAGER_NAMESPACE, tls.ca_secret.as_str());
         let secret = match self.cluster.get(&one) {
             Err(error) => return Some(cannot_look(about, &error)),
             // Told among the Secrets.
@@ -395,7 +395,7 @@ impl<'a> Look<'a> {
     /// The domain's certificate.
     fn certificate(&self) -> Diagnosis {
         let about = "certificate";
-        let one = identity(
+        let one = Identity::new(
             "v1",
             "Secret",
             self.environment.namespace.as_str(),
@@ -438,7 +438,7 @@ impl<'a> Look<'a> {
     fn pods(&self) -> Diagnosis {
         let about = "registry";
         let namespace = self.environment.namespace.as_str();
-        let one = identity("apps/v1", "StatefulSet", namespace, "trow-set");
+        let one = Identity::new("apps/v1", "StatefulSet", namespace, "trow-set");
         let set = match self.cluster.get(&one) {
             Err(error) => return cannot_look(about, &error),
             Ok(None) => {
@@ -539,19 +539,6 @@ fn in_range(ip: IpAddr, range: &str) -> bool {
     let bits = bits.parse::<u32>().unwrap_or(width).min(width);
     let shift = width - bits;
     of == family && (shift == 128 || value >> shift == network >> shift)
-}
-
-fn identity(api_version: &str, kind: &str, namespace: &str, name: &str) -> Identity {
-    Identity {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn cannot_look(about: &'static str, error: &ClusterError) -> Diagnosis {

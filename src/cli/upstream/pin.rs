@@ -41,9 +41,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         Some(tag) => tag.clone(),
         None => tag_of_lock(&root.join(Lock::PATH))?,
     };
-    // Where Renovate wrote the tag, the rest is that of another one.
-    let moved = args.accept_moved_tag || args.from_renovate;
-    let same = old.as_ref().filter(|old| old.tag == tag && !moved);
+    // Where Renovate wrote the tag, the rest is that of another one, which the
+    // image's tag tells. Where it did not, the tag must lead to where it led.
+    let rest = |old: &&Lock| tag.strip_prefix('v').unwrap_or(&tag) == old.image.tag;
+    let same = old.as_ref().filter(|old| old.tag == tag && !args.accept_moved_tag);
+    let same = same.filter(|old| !args.from_renovate || rest(old));
     let wanted = Wanted {
         tag: &tag,
         commit: same.map(|old| old.commit.0),

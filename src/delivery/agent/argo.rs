@@ -11,6 +11,7 @@ use crate::pipeline::manifest::Object;
 #[must_use]
 pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
     let mut found: Vec<_> = rendered.iter().map(|one| project(one, source)).collect();
+    found.extend(source.secret.as_deref().map(|name| repository(name, source)));
     match rendered {
         [one] => {
             let mut application = json!({
@@ -21,7 +22,7 @@ pub fn argo(rendered: &[Rendered], source: &Source) -> Vec<Object> {
             application["spec"] = spec(
                 &name(one),
                 &path(one, source),
-                one.environment.namespace.as_str(),
+                (server(one, source), one.environment.namespace.as_str()),
                 &source.branch,
                 source,
             );
@@ -41,7 +42,31 @@ fn compared(name: &str, source: &Source) -> Value {
     metadata
 }
 
-fn spec(name: &str, path: &str, namespace: &str, branch: &str, source: &Source) -> Value {
+/// Where an environment is deployed to.
+fn server<'s>(rendered: &Rendered, source: &'s Source) -> &'s str {
+    source.clusters.get(&rendered.environment.name).unwrap_or(&source.server)
+}
+
+/// What Argo CD knows the repository by: it looks for a Secret with this label and
+/// url. Who deploys adds the credentials, which no manifest may hold.
+fn repository(name: &str, source: &Source) -> Value {
+    let mut metadata = metadata(name, source);
+    metadata["labels"]["argocd.argoproj.io/secret-type"] = json!("repository");
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "stringData": {"type": "git", "url": source.url},
+    })
+}
+
+fn spec(
+    name: &str,
+    path: &str,
+    (server, namespace): (&str, &str),
+    branch: &str,
+    source: &Source,
+) -> Value {
     json!({
         "project": name,
         "source": {
@@ -49,7 +74,7 @@ fn spec(name: &str, path: &str, namespace: &str, branch: &str, source: &Source) 
             "targetRevision": branch,
             "path": path,
         },
-        "destination": {"server": source.server, "namespace": namespace},
+        "destination": {"server": server, "namespace": namespace},
         "syncPolicy": {
             "automated": {"prune": true, "selfHeal": true},
             "syncOptions": [
@@ -86,7 +111,7 @@ fn project(rendered: &Rendered, source: &Source) -> Value {
     };
     let destinations: Vec<_> = namespaces(rendered)
         .into_iter()
-        .map(|namespace| json!({"server": source.server, "namespace": namespace}))
+        .map(|namespace| json!({"server": server(rendered, source), "namespace": namespace}))
         .collect();
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
@@ -110,16 +135,11 @@ fn set(rendered: &[Rendered], source: &Source) -> Value {
             json!({
                 "environment": one.environment.name,
                 "namespace": one.environment.namespace.as_str(),
-                "server": source.server,
+                "server": server(one, source),
                 "branch": source.branch.replace("{environment}", &one.environment.name),
             })
         })
         .collect();
-    let template = Source {
-        server: "{{ .server }}".to_owned(),
-        branch: "{{ .branch }}".to_owned(),
-        ..source.clone()
-    };
     let name = "trow-{{ .environment }}";
     let mut labelled = compared(name, source);
     // The set's own namespace is where the Applications go.
@@ -141,9 +161,9 @@ fn set(rendered: &[Rendered], source: &Source) -> Value {
                 "spec": spec(
                     name,
                     &format!("{}deploy/{{{{ .environment }}}}", source.prefix),
-                    "{{ .namespace }}",
-                    &template.branch,
-                    &template,
+                    ("{{ .server }}", "{{ .namespace }}"),
+                    "{{ .branch }}",
+                    source,
                 ),
             },
         },

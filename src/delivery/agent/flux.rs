@@ -75,6 +75,9 @@ fn kustomization(rendered: &Rendered, repository: &str, source: &Source) -> Valu
         let names = source.depends_on.iter().map(|name| json!({"name": name}));
         spec["dependsOn"] = names.collect();
     }
+    if let Some(secret) = source.clusters.get(&rendered.environment.name) {
+        spec["kubeConfig"] = json!({"secretRef": {"name": secret}});
+    }
     if rendered.environment.secrets.provider == SecretsProvider::Sops {
         spec["decryption"] = json!({
             "provider": "sops",

@@ -26,13 +26,17 @@ pub struct Source {
     pub prefix: String,
     /// The branch.
     pub branch: String,
-    /// A Secret with the credentials for the url, in the agent's namespace.
+    /// A Secret with the credentials for the url, in the agent's namespace. For
+    /// Argo CD it is made here, without the credentials.
     pub secret: Option<String>,
     /// Names of what must be synced before.
     pub depends_on: Vec<String>,
     /// The agent's namespace.
     pub namespace: String,
-    /// The cluster that Argo CD deploys to.
+    /// The clusters of environments that have one of their own: a server's url for
+    /// Argo CD, the Secret with a kubeconfig for Flux.
+    pub clusters: BTreeMap<String, String>,
+    /// The cluster that Argo CD deploys the others to.
     pub server: String,
     /// The Secret with the age or PGP key of SOPS, in Flux's namespace.
     pub sops_secret: String,
@@ -60,6 +64,30 @@ fn metadata(name: &str, source: &Source) -> Value {
 /// The objects as the pipeline knows them.
 fn objects(values: &[Value]) -> Vec<Object> {
     values.iter().map(|value| Object { node: node(value), source: String::new() }).collect()
+}
+
+/// Two environments that would go to the same cluster and hold an object of the
+/// same name, each taking it from the other; with that object.
+#[must_use]
+pub fn collision(rendered: &[Rendered], source: &Source) -> Option<(String, String, String)> {
+    let cluster = |one: &Rendered| source.clusters.get(&one.environment.name);
+    let identities = |one: &Rendered| -> BTreeMap<(String, String, String, String), String> {
+        let identity = |object: &Object| {
+            let group = object.api_version().split_once('/').map_or("", |(group, _)| group);
+            let words = [group, object.kind(), object.namespace(), object.name()];
+            let [group, kind, namespace, name] = words.map(str::to_owned);
+            ((group, kind, namespace, name), object.id())
+        };
+        one.objects.iter().map(identity).collect()
+    };
+    rendered.iter().enumerate().find_map(|(number, one)| {
+        let ours = identities(one);
+        let others = rendered.get(number + 1..)?.iter();
+        others.filter(|other| cluster(other) == cluster(one)).find_map(|other| {
+            let both = identities(other).into_iter().find(|(key, _)| ours.contains_key(key))?;
+            Some((one.environment.name.clone(), other.environment.name.clone(), both.1))
+        })
+    })
 }
 
 /// The namespaces that the rendering writes to, sorted.

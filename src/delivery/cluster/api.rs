@@ -35,6 +35,23 @@ pub(super) struct Resource {
     namespaced: bool,
 }
 
+/// Whether the server only says what it would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DryRun {
+    Yes,
+    No,
+}
+
+impl DryRun {
+    /// What is added to a query.
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Yes => "&dryRun=All",
+            Self::No => "",
+        }
+    }
+}
+
 /// What became of an object that was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Applied {
@@ -191,7 +208,7 @@ impl Api {
         manifest: &Manifest,
         force: bool,
     ) -> Result<Value, ClusterError> {
-        self.patch(manifest, force, "&dryRun=All").await
+        self.patch(manifest, force, DryRun::Yes).await
     }
 
     /// Applies the object, server-side.
@@ -202,7 +219,7 @@ impl Api {
     ) -> Result<Applied, ClusterError> {
         let identity = manifest.identity();
         let before = self.get(&identity).await?;
-        let after = self.patch(manifest, force, "").await?;
+        let after = self.patch(manifest, force, DryRun::No).await?;
         let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
         let result = match before {
             None => Change::Created,
@@ -216,12 +233,13 @@ impl Api {
         &self,
         manifest: &Manifest,
         force: bool,
-        more: &str,
+        dry_run: DryRun,
     ) -> Result<Value, ClusterError> {
         let identity = manifest.identity();
         let path = self.known_path(&identity).await?;
         let query = format!(
-            "{path}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={force}{more}"
+            "{path}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={force}{}",
+            dry_run.parameter()
         );
         let body = manifest.value.to_string().into_bytes();
         self.send(&identity.id(), Method::PATCH, &query, Some(APPLY), body).await
@@ -229,19 +247,35 @@ impl Api {
 
     /// Makes an object that is not there.
     pub(super) async fn create(&self, object: &Value) -> Result<Value, ClusterError> {
+        self.post(object, DryRun::No).await
+    }
+
+    async fn post(&self, object: &Value, dry_run: DryRun) -> Result<Value, ClusterError> {
         let identity = super::manifest::identity(object);
         let path = self.known_path(&identity).await?;
         let Some((path, _)) = path.rsplit_once('/') else { return Err(unknown(&identity)) };
-        let query = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let query = format!("{path}?fieldManager={FIELD_MANAGER}{}", dry_run.parameter());
         let body = object.to_string().into_bytes();
         self.send(&identity.id(), Method::POST, &query, Some(JSON), body).await
     }
 
+    /// What the server would make of the object if it were new; nothing is made.
+    pub(super) async fn fresh(&self, manifest: &Manifest) -> Result<Value, ClusterError> {
+        let mut object = manifest.value.clone();
+        // One of its name is there.
+        object["metadata"]["name"] = format!("{}-fresh", manifest.text("/metadata/name")).into();
+        self.post(&object, DryRun::Yes).await
+    }
+
     /// Replaces an object; its `resourceVersion` says which state of it.
-    pub(super) async fn replace(&self, object: &Value) -> Result<Value, ClusterError> {
+    pub(super) async fn replace(
+        &self,
+        object: &Value,
+        dry_run: DryRun,
+    ) -> Result<Value, ClusterError> {
         let identity = super::manifest::identity(object);
         let path = self.known_path(&identity).await?;
-        let query = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let query = format!("{path}?fieldManager={FIELD_MANAGER}{}", dry_run.parameter());
         let body = object.to_string().into_bytes();
         self.send(&identity.id(), Method::PUT, &query, Some(JSON), body).await
     }

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Cluster;
+use super::api::DryRun;
 use super::error::{ClusterError, Refusal};
 use super::manifest::{Identity, text};
 
@@ -86,6 +87,43 @@ impl Cluster {
         self.records(namespace, &labels)
     }
 
+    /// The namespaces in which an environment was delivered as well; none where
+    /// we may not look.
+    ///
+    /// # Errors
+    /// When the cluster does not let us look for another reason.
+    pub fn delivered_elsewhere(
+        &self,
+        environment: &str,
+        namespace: &str,
+    ) -> Result<Vec<String>, ClusterError> {
+        let labels = format!("{MANAGED},warren.environment={environment}");
+        let list = match self.wait(self.api.list("v1", "ConfigMap", "", &labels)) {
+            Err(error) if error.refusal == Refusal::Forbidden => return Ok(Vec::new()),
+            list => list?,
+        };
+        let mut found: Vec<_> = list
+            .iter()
+            .filter(|object| record(object).is_some())
+            .map(|object| text(object, "/metadata/namespace").to_owned())
+            .filter(|there| there != namespace)
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Forgets the deliveries of an environment to a namespace.
+    ///
+    /// # Errors
+    /// When the cluster does not let us.
+    pub fn forget(&self, environment: &str, namespace: &str) -> Result<(), ClusterError> {
+        for record in self.history(environment, namespace)? {
+            self.wait(self.api.delete(&identity(&record, namespace)))?;
+        }
+        Ok(())
+    }
+
     /// The objects that the newest deliveries of other environments hold in
     /// this cluster; `None` where we may not look into other namespaces.
     ///
@@ -124,7 +162,7 @@ impl Cluster {
     /// # Errors
     /// When the cluster does not let us.
     pub fn end(&self, record: &Record, namespace: &str) -> Result<(), ClusterError> {
-        self.wait(self.api.replace(&config_map(record, namespace)))?;
+        self.wait(self.api.replace(&config_map(record, namespace), DryRun::No))?;
         let history = self.history(&record.environment, namespace)?;
         for old in forgotten(&history) {
             self.wait(self.api.delete(&identity(old, namespace)))?;
@@ -151,12 +189,8 @@ pub fn now() -> String {
 }
 
 fn identity(record: &Record, namespace: &str) -> Identity {
-    Identity {
-        api_version: "v1".to_owned(),
-        kind: "ConfigMap".to_owned(),
-        namespace: namespace.to_owned(),
-        name: format!("warren-{}-r{}", record.environment, record.revision),
-    }
+    let name = format!("warren-{}-r{}", record.environment, record.revision);
+    Identity::new("v1", "ConfigMap", namespace, &name)
 }
 
 fn config_map(record: &Record, namespace: &str) -> Value {
@@ -254,12 +288,7 @@ mod tests {
             at: now(),
             digest: "sha256:00".to_owned(),
             rollback_of: Some(1),
-            objects: vec![Identity {
-                api_version: "v1".to_owned(),
-                kind: "Namespace".to_owned(),
-                namespace: String::new(),
-                name: "trow".to_owned(),
-            }],
+            objects: vec![Identity::new("v1", "Namespace", "", "trow")],
             files: Some(BTreeMap::from([("a.yaml".to_owned(), "a: 1\n".to_owned())])),
         };
         let object = config_map(&written, "trow");

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::Cluster;
+use super::api::DryRun;
 use super::error::{ClusterError, Refusal};
 use super::manifest::{Identity, text};
 
@@ -56,7 +57,7 @@ impl Cluster {
             let made = self.wait(async {
                 match &there {
                     None => self.api.create(&wanted).await,
-                    Some(_) => self.api.replace(&wanted).await,
+                    Some(_) => self.api.replace(&wanted, DryRun::No).await,
                 }
             });
             match made {
@@ -82,7 +83,7 @@ impl Cluster {
             return Ok(());
         }
         object["spec"]["renewTime"] = json!(micro(now));
-        *lease.object.borrow_mut() = self.wait(self.api.replace(&object))?;
+        *lease.object.borrow_mut() = self.wait(self.api.replace(&object, DryRun::No))?;
         Ok(())
     }
 
@@ -91,18 +92,14 @@ impl Cluster {
         let mut object = lease.object.into_inner();
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             spec.insert("holderIdentity".to_owned(), json!(""));
-            let _ = self.wait(self.api.replace(&object));
+            let _ = self.wait(self.api.replace(&object, DryRun::No));
         }
     }
 }
 
 fn identity(environment: &str, namespace: &str) -> Identity {
-    Identity {
-        api_version: "coordination.k8s.io/v1".to_owned(),
-        kind: "Lease".to_owned(),
-        namespace: namespace.to_owned(),
-        name: format!("warren-{environment}"),
-    }
+    let name = format!("warren-{environment}");
+    Identity::new("coordination.k8s.io/v1", "Lease", namespace, &name)
 }
 
 /// The lease that this holder writes in the place of what is there.

@@ -33,6 +33,17 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The object of this name; an empty namespace is none.
+    #[must_use]
+    pub fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
     /// `statefulset/trow-set`, as kubectl prints it.
     #[must_use]
     pub fn id(&self) -> String {
@@ -104,13 +115,13 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 /// What identifies this object.
 #[must_use]
 pub fn identity(value: &Value) -> Identity {
-    let text = |pointer| text(value, pointer).to_owned();
-    Identity {
-        api_version: text("/apiVersion"),
-        kind: text("/kind"),
-        namespace: text("/metadata/namespace"),
-        name: text("/metadata/name"),
-    }
+    let text = |pointer| text(value, pointer);
+    Identity::new(
+        text("/apiVersion"),
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+    )
 }
 
 /// The objects in these files, in the order to apply them: what others live
@@ -201,12 +212,8 @@ mod tests {
 
     #[test]
     fn an_object_stays_the_same_in_another_version_of_its_group() {
-        let of = |api_version: &str, name: &str| Identity {
-            api_version: api_version.to_owned(),
-            kind: "Ingress".to_owned(),
-            namespace: "trow".to_owned(),
-            name: name.to_owned(),
-        };
+        let of =
+            |api_version: &str, name: &str| Identity::new(api_version, "Ingress", "trow", name);
         assert!(of("networking.k8s.io/v1", "a").is_same(&of("networking.k8s.io/v1beta1", "a")));
         assert!(!of("networking.k8s.io/v1", "a").is_same(&of("networking.k8s.io/v1", "b")));
         assert!(!of("networking.k8s.io/v1", "a").is_same(&of("extensions/v1beta1", "a")));

@@ -2,7 +2,9 @@
 //! current context: an environment is applied to the context that it names,
 //! or not at all.
 
+mod additions;
 mod api;
+mod drift;
 mod error;
 mod health;
 mod history;
@@ -18,17 +20,19 @@ use std::future::Future;
 use std::time::Duration;
 
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::runtime::Runtime;
 
+pub use additions::Addition;
 pub use api::{Applied, Change, FIELD_MANAGER};
+pub use drift::{Drift, Drifted, DriftedField};
 pub use error::{ClusterError, Obstacle, Refusal};
 pub use health::{Health, health};
 pub use history::{Record, State, now};
 pub use lease::{Held, Lease};
-pub use manifest::{Identity, Manifest, identity, manifests};
+pub use manifest::{Identity, Manifest, identity, manifests, text};
 pub use owner::Owner;
-pub use plan::{Asked, Drift, Drifted, DriftedField, Kept, Plan, Planned};
+pub use plan::{Asked, Kept, Plan, Planned};
 pub use rollout::{Progress, Rollout, RolloutError, Unhealthy};
 
 use super::references::SecretReference;
@@ -62,7 +66,7 @@ impl Cluster {
     /// [`Obstacle`].
     pub fn connect(context: &str) -> Result<Self, Obstacle> {
         let no_kubeconfig = |reason: String| Obstacle::NoKubeconfig { reason };
-        let kubeconfig = Kubeconfig::read().map_err(|error| no_kubeconfig(error::chain(&error)))?;
+        let kubeconfig = kubeconfig().map_err(|error| no_kubeconfig(error::chain(&error)))?;
         let known: Vec<_> = kubeconfig.contexts.iter().map(|one| one.name.clone()).collect();
         if !known.iter().any(|name| name == context) {
             return Err(Obstacle::NoContext { name: context.to_owned(), known });
@@ -168,12 +172,7 @@ impl Cluster {
             wanted.iter().map(|one| (one.namespace.as_str(), one.name.as_str())).collect();
         for (namespace, name) in names {
             // By name rather than as a list: that needs the right to `get` only.
-            let identity = Identity {
-                api_version: "v1".to_owned(),
-                kind: "Secret".to_owned(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            };
+            let identity = Identity::new("v1", "Secret", namespace, name);
             there.insert((namespace, name), self.get(&identity)?.is_some());
         }
         let is_missing = |one: &&SecretReference| {
@@ -185,4 +184,18 @@ impl Cluster {
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
+}
+
+/// What `KUBECONFIG` names, else `~/.kube/config`. Of several files those that are
+/// not there are passed over, as kubectl does; the first says what the others do
+/// not say otherwise.
+fn kubeconfig() -> Result<Kubeconfig, KubeconfigError> {
+    let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) else {
+        return Kubeconfig::read();
+    };
+    let files: Vec<_> = std::env::split_paths(&list).filter(|path| path.exists()).collect();
+    let Some((first, others)) = files.split_first() else { return Kubeconfig::read() };
+    others.iter().try_fold(Kubeconfig::read_from(first)?, |merged, file| {
+        merged.merge(Kubeconfig::read_from(file)?)
+    })
 }

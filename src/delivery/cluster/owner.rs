@@ -31,6 +31,12 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Whose entry of `managedFields` this is.
+    pub(super) fn of(entry: &Value) -> Self {
+        let text = |pointer| text(entry, pointer).to_owned();
+        Self { manager: text("/manager"), at: text("/time"), subresource: text("/subresource") }
+    }
+
     /// Whether it is a controller, which is to write there. So is whatever
     /// scales, unless it is `kubectl scale`.
     #[must_use]
@@ -58,12 +64,7 @@ pub(super) fn of(object: &Value, address: &str) -> Option<Owner> {
     let owning = entries
         .iter()
         .filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, &steps)));
-    let newest = owning.max_by_key(|entry| text(entry, "/time"))?;
-    Some(Owner {
-        manager: text(newest, "/manager").to_owned(),
-        at: text(newest, "/time").to_owned(),
-        subresource: text(newest, "/subresource").to_owned(),
-    })
+    owning.max_by_key(|entry| text(entry, "/time")).map(Owner::of)
 }
 
 /// Whether this set has the field, something below it, or, as one leaf, the

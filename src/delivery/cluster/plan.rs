@@ -3,14 +3,14 @@
 //! known before anything was applied.
 
 use futures_util::stream::{self, StreamExt as _};
-use serde::Serialize;
 use serde_json::Value;
 
 use super::Cluster;
+use super::additions::{Addition, additions, without};
+use super::api::DryRun;
 use super::error::{ClusterError, Refusal};
 use super::manifest::{Identity, Manifest, object};
-use super::owner::{self, Owner};
-use crate::delivery::difference::{Difference, Kind};
+use crate::delivery::difference::Difference;
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
@@ -54,6 +54,8 @@ pub struct Planned {
     pub live: Option<Value>,
     /// What comes of it, or why the cluster refuses.
     pub after: Result<Value, ClusterError>,
+    /// What others added to it; taken away where their fields are taken over.
+    pub additions: Vec<Addition>,
 }
 
 /// What to ask of a plan.
@@ -66,7 +68,7 @@ pub struct Asked<'a> {
     /// Objects that others hold: never pruned. `None` where we may not look:
     /// then nothing outside of the namespace is.
     pub held: Option<&'a [Identity]>,
-    /// Take fields over that other managers own.
+    /// Take fields over that other managers own, and away what they added.
     pub take_over: bool,
     /// Delete also what holds data.
     pub prune_data: bool,
@@ -109,12 +111,12 @@ impl Cluster {
     /// refuses is in the plan.
     pub fn plan(&self, manifests: &[Manifest], asked: Asked<'_>) -> Result<Plan, ClusterError> {
         self.wait(async {
-            let objects: Vec<_> = stream::iter(manifests)
-                .map(|manifest| self.planned(manifest, manifests, asked.take_over))
-                .buffered(AT_ONCE)
-                .collect()
-                .await;
-            let objects = objects.into_iter().collect::<Result<_, _>>()?;
+            let mut objects = self.all_planned(manifests, asked.take_over).await?;
+            if asked.take_over {
+                for planned in &mut objects {
+                    self.clean(planned).await;
+                }
+            }
             let (mut pruned, mut kept) = (Vec::new(), Vec::new());
             for gone in gone(manifests, asked) {
                 let Some(live) = self.api.get(&gone).await? else { continue };
@@ -130,20 +132,62 @@ impl Cluster {
         })
     }
 
+    /// What becomes of each object; additions of others stay.
+    pub(super) async fn all_planned(
+        &self,
+        manifests: &[Manifest],
+        force: bool,
+    ) -> Result<Vec<Planned>, ClusterError> {
+        let objects: Vec<_> = stream::iter(manifests)
+            .map(|manifest| self.planned(manifest, manifests, force))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        objects.into_iter().collect()
+    }
+
+    /// What becomes of an object once the additions of others are taken away.
+    async fn clean(&self, planned: &mut Planned) {
+        if let (Some(live), Ok(after)) = (&planned.live, &planned.after)
+            && !planned.additions.is_empty()
+        {
+            let cleaned = without(after, live, &planned.additions);
+            planned.after = self.api.replace(&cleaned, DryRun::Yes).await;
+        }
+    }
+
     async fn planned(
         &self,
         manifest: &Manifest,
         all: &[Manifest],
-        take_over: bool,
+        force: bool,
     ) -> Result<Planned, ClusterError> {
         let identity = manifest.identity();
         let live = self.api.get(&identity).await?;
-        let after = match self.api.dry_run(manifest, take_over).await {
+        let after = match self.api.dry_run(manifest, force).await {
             Err(error) if is_made_by_then(&error, &identity, all) => Ok(manifest.value.clone()),
             Err(error) if is_general(&error) => return Err(error),
             after => after,
         };
-        Ok(Planned { manifest: manifest.clone(), live, after })
+        let mut planned =
+            Planned { manifest: manifest.clone(), live, after, additions: Vec::new() };
+        if let Some(live) = &planned.live {
+            planned.additions = self.additions(manifest, live).await;
+        }
+        Ok(planned)
+    }
+
+    /// What others added to an object, but for what the API server fills in.
+    async fn additions(&self, manifest: &Manifest, live: &Value) -> Vec<Addition> {
+        let mut found = additions(manifest, live);
+        // Who made an object owns its defaults too: those that a new one would
+        // have as well were added by nobody. Where we may not ask, all is told.
+        if !found.is_empty()
+            && let Ok(fresh) = self.api.fresh(manifest).await
+        {
+            found.retain(|addition| addition.value_in(&fresh) != Some(&addition.value));
+        }
+        found
     }
 }
 
@@ -188,103 +232,6 @@ pub fn essence(value: &Value) -> Value {
         }
     }
     value
-}
-
-/// How the cluster differs from what was delivered.
-#[derive(Debug, Serialize)]
-pub struct Drift {
-    /// The objects that differ.
-    pub objects: Vec<Drifted>,
-    /// Differences that belong to a controller and were left out.
-    pub controllers: usize,
-}
-
-/// An object that differs from what was delivered.
-#[derive(Debug, Serialize)]
-pub struct Drifted {
-    /// The object.
-    #[serde(flatten)]
-    pub identity: Identity,
-    /// Whether it is gone altogether.
-    pub missing: bool,
-    /// Its fields that differ.
-    pub fields: Vec<DriftedField>,
-}
-
-/// A field that differs from what was delivered.
-#[derive(Debug, Serialize)]
-pub struct DriftedField {
-    /// Its address.
-    pub field: String,
-    /// What was delivered; `None` where it was not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delivered: Option<Value>,
-    /// What is there; `None` where it is gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub live: Option<Value>,
-    /// Who owns it now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
-}
-
-impl Drift {
-    /// Whether the cluster is as it was delivered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
-}
-
-impl Cluster {
-    /// What in the cluster differs from these delivered objects. What a
-    /// controller owns is not counted as such.
-    ///
-    /// # Errors
-    /// When the cluster does not answer, or refuses to say what it would make
-    /// of an object.
-    pub fn drift(&self, delivered: &[Manifest]) -> Result<Drift, ClusterError> {
-        let plan = self.plan(delivered, Asked { take_over: true, ..Asked::default() })?;
-        let mut drift = Drift { objects: Vec::new(), controllers: 0 };
-        for planned in plan.objects {
-            let identity = planned.manifest.identity();
-            let Some(live) = planned.live else {
-                drift.objects.push(Drifted { identity, missing: true, fields: Vec::new() });
-                continue;
-            };
-            let after = planned.after?;
-            let fields = fields(&identity, &live, &after, &mut drift.controllers);
-            if !fields.is_empty() {
-                drift.objects.push(Drifted { identity, missing: false, fields });
-            }
-        }
-        Ok(drift)
-    }
-}
-
-fn fields(
-    identity: &Identity,
-    live: &Value,
-    after: &Value,
-    controllers: &mut usize,
-) -> Vec<DriftedField> {
-    let (before, wanted) =
-        (object(&essence(live), &identity.id()), object(&essence(after), &identity.id()));
-    let difference = Difference::between(&[before], &[wanted]);
-    let mut found = Vec::new();
-    for change in difference.objects.into_iter().flat_map(|object| object.fields) {
-        let owner = owner::of(live, &change.field);
-        if owner.as_ref().is_some_and(Owner::is_controller) {
-            *controllers += 1;
-            continue;
-        }
-        found.push(DriftedField {
-            field: change.field,
-            delivered: change.after.filter(|_| change.change != Kind::Removed),
-            live: change.before,
-            owner,
-        });
-    }
-    found
 }
 
 #[cfg(test)]

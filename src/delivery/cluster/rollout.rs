@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::api::{Applied, Change};
+use super::additions::without;
+use super::api::{Applied, Change, DryRun};
 use super::error::{ClusterError, Refusal};
 use super::health::{Health, health};
 use super::manifest::{Identity, Manifest, identity, text};
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
 use super::{Cluster, Lease};
 
 /// How often an object is looked at while it is waited for.
 const POLL: Duration = Duration::from_millis(700);
 /// How long a definition may take until its kind can be used.
 const ESTABLISHED: Duration = Duration::from_secs(30);
+/// How often an object is replaced that somebody writes in between.
+const TRIES: usize = 5;
 
 /// What goes on, for who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +74,12 @@ pub struct Unhealthy {
 /// Why a rollout ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RolloutError {
-    /// The cluster refused.
+    /// The cluster refused what was to be applied.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Everything was applied, and the cluster does not say whether it works.
+    #[error(transparent)]
+    Unseen(ClusterError),
     /// Something does not work.
     #[error(transparent)]
     Unhealthy(#[from] Unhealthy),
@@ -85,7 +91,7 @@ pub struct Rollout<'a> {
     pub cluster: &'a Cluster,
     /// What keeps others away; none for who only waits.
     pub lease: Option<&'a Lease>,
-    /// Take fields over that other managers own.
+    /// Take fields over that other managers own, and away what they added.
     pub take_over: bool,
     /// Who watches.
     pub say: &'a mut dyn FnMut(Progress),
@@ -101,8 +107,12 @@ impl Rollout<'_> {
         let mut defined = Vec::new();
         for planned in &plan.objects {
             self.renew()?;
-            let applied =
+            let mut applied =
                 self.cluster.apply_next(&planned.manifest, self.take_over, &mut defined)?;
+            if self.take_over && !planned.additions.is_empty() {
+                self.cluster.take_away(planned)?;
+                applied.result = Change::Configured;
+            }
             self.told(&mut done, applied);
         }
         for (identity, _) in &plan.pruned {
@@ -125,25 +135,26 @@ impl Rollout<'_> {
     /// Waits until each of these works.
     ///
     /// # Errors
-    /// When one fails, or is not there yet after `limit`.
+    /// When one fails, or is not there yet after `limit`, and when the cluster
+    /// does not let us look. A server that does not answer is asked again.
     pub fn healthy(&mut self, manifests: &[Manifest], limit: Duration) -> Result<(), RolloutError> {
         let end = Instant::now() + limit;
         for manifest in manifests {
             let identity = manifest.identity();
             let mut told = None;
             loop {
-                self.renew()?;
-                let (reason, over) = match self.cluster.look(&identity)? {
-                    Health::Ready => break,
-                    Health::Failed(reason) => (reason, true),
-                    Health::Waiting(reason) => (reason, Instant::now() >= end),
+                let late = Instant::now() >= end;
+                let (reason, over) = match self.step(&identity) {
+                    Ok(Health::Ready) => break,
+                    Ok(Health::Failed(reason)) => (reason, true),
+                    Ok(Health::Waiting(reason)) => (reason, late),
+                    Err(error) if error.refusal == Refusal::Unreachable && !late => {
+                        (format!("the cluster does not answer: {}", error.reason), false)
+                    }
+                    Err(error) => return Err(RolloutError::Unseen(error)),
                 };
                 if over {
                     return Err(self.unhealthy(&identity, reason).into());
-                }
-                // Who only waits, without a lease, changes nothing.
-                if identity.kind == "StatefulSet" && self.lease.is_some() {
-                    self.free_stuck(&identity)?;
                 }
                 if told.as_ref() != Some(&reason) {
                     (self.say)(Progress::Waiting(identity.id(), reason.clone()));
@@ -156,6 +167,18 @@ impl Rollout<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Looks at an object, and frees it where it is stuck.
+    fn step(&mut self, identity: &Identity) -> Result<Health, ClusterError> {
+        self.renew()?;
+        let health = self.cluster.look(identity)?;
+        // Who only waits, without a lease, changes nothing.
+        let waits = matches!(health, Health::Waiting(_)) && self.lease.is_some();
+        if waits && identity.kind == "StatefulSet" {
+            self.free_stuck(identity)?;
+        }
+        Ok(health)
     }
 
     fn renew(&self) -> Result<(), ClusterError> {
@@ -210,6 +233,21 @@ impl Cluster {
             self.established(&std::mem::take(defined))?;
         }
         self.wait(self.api.apply(manifest, force))
+    }
+
+    /// Takes away what others added to an object.
+    fn take_away(&self, planned: &Planned) -> Result<(), ClusterError> {
+        let identity = planned.manifest.identity();
+        let mut tries = 0..TRIES;
+        loop {
+            let Some(live) = self.get(&identity)? else { return Ok(()) };
+            let cleaned = without(&live, &live, &planned.additions);
+            match self.wait(self.api.replace(&cleaned, DryRun::No)) {
+                // Somebody, a controller as a rule, wrote in between: look again.
+                Err(error) if error.refusal == Refusal::Conflict && tries.next().is_some() => {}
+                outcome => return outcome.map(|_| ()),
+            }
+        }
     }
 
     /// Waits until the kinds of these definitions can be used.

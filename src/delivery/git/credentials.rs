@@ -2,6 +2,7 @@
 //! git's credential helper knows.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::delivery::forge::Kind;
@@ -50,14 +51,15 @@ impl std::fmt::Debug for Credentials {
 impl Credentials {
     /// Those for the remote at this url, if there are any; `forge` is what it
     /// is, where that is known better than by the host's name. None are for
-    /// plain HTTP, but to this machine itself.
+    /// plain HTTP, but to this machine itself. The helper is the one that git has
+    /// in `folder`: a repository may name its own.
     #[must_use]
-    pub fn find(url: &str, forge: Option<Kind>) -> Option<Self> {
+    pub fn find(url: &str, forge: Option<Kind>, folder: &Path) -> Option<Self> {
         if !is_private(url) {
             return None;
         }
         let forge = forge.or_else(|| Kind::of_host(&host(url)));
-        from_variables(forge, |name| std::env::var(name).ok()).or_else(|| helper(url))
+        from_variables(forge, |name| std::env::var(name).ok()).or_else(|| helper(url, folder))
     }
 }
 
@@ -96,8 +98,9 @@ fn from_variables(
 
 /// What `git credential fill` answers without asking anybody; nothing where
 /// there is no git.
-fn helper(url: &str) -> Option<Credentials> {
+fn helper(url: &str, folder: &Path) -> Option<Credentials> {
     let mut child = Command::new("git")
+        .current_dir(folder)
         .args(["-c", "core.askPass=", "credential", "fill"])
         .env("GIT_TERMINAL_PROMPT", "0")
         .env_remove("GIT_ASKPASS")

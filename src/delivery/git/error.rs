@@ -56,6 +56,12 @@ pub enum GitError {
         /// Who made it.
         author: String,
     },
+    /// The proposal's branch is the one that it is for.
+    #[error("`{branch}` is what the proposal is for: it can't be its branch too")]
+    OntoBase {
+        /// The branch.
+        branch: String,
+    },
     /// The remote did not take the branch.
     #[error("{url} refused the branch `{branch}`: {reason}")]
     Refused {
@@ -112,6 +118,9 @@ impl GitError {
                 "it is left as it is. Merge or close that proposal, or delete the branch `{branch}`, \
                  and run it again; or propose on another with --branch NAME"
             ),
+            Self::OntoBase { .. } => {
+                "name another with --branch NAME, or leave that out: warren/ENVIRONMENT".to_owned()
+            }
             Self::Refused { .. } => {
                 "the branch may be protected, or a hook of the server refused it".to_owned()
             }

@@ -16,6 +16,9 @@ use crate::digest::Digest;
 /// was amended holds another tree.
 const TREE: &str = "Warren-Tree: ";
 
+/// How many commits are looked through for an earlier state of a file.
+const LOOKED: usize = 5000;
+
 /// The commit that a proposal stands on.
 #[derive(Debug)]
 pub struct Base {
@@ -92,7 +95,7 @@ impl<'a> Proposal<'a> {
     /// that the branch holds nothing but our own commits.
     ///
     /// # Errors
-    /// [`GitError::Edited`], [`GitError::NoBranch`], and when the remote can't
+    /// [`GitError::Edited`], [`GitError::OntoBase`], [`GitError::NoBranch`], and when the remote can't
     /// be reached.
     pub fn open(
         repository: &'a Repository,
@@ -156,6 +159,37 @@ impl<'a> Proposal<'a> {
     /// What libgit2 says.
     pub fn base_file(&self, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         self.file(&self.base, path)
+    }
+
+    /// The newest state of one of the source's files that is accepted, now or in its
+    /// history as far as this clone has it and at most [`LOOKED`] commits back.
+    ///
+    /// # Errors
+    /// What libgit2 says.
+    pub fn earlier_file(
+        &self,
+        path: &str,
+        accept: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Vec<u8>>, GitError> {
+        let Some(commit) = self.source.commit else { return Ok(None) };
+        let mut walk = self.repository.revwalk()?;
+        walk.simplify_first_parent()?;
+        walk.push(commit)?;
+        let path = format!("{}{path}", self.prefix);
+        let mut seen = None;
+        for id in walk.take(LOOKED) {
+            // A shallow clone ends somewhere.
+            let Ok(commit) = id.and_then(|id| self.repository.find_commit(id)) else { break };
+            let Ok(entry) = commit.tree()?.get_path(Path::new(&path)) else { continue };
+            if seen.replace(entry.id()) == Some(entry.id()) {
+                continue;
+            }
+            let blob = entry.to_object(self.repository)?.into_blob().ok();
+            if let Some(blob) = blob.filter(|blob| accept(blob.content())) {
+                return Ok(Some(blob.content().to_vec()));
+            }
+        }
+        Ok(None)
     }
 
     fn file(&self, base: &Base, path: &str) -> Result<Option<Vec<u8>>, GitError> {
@@ -308,25 +342,38 @@ impl<'a> Proposal<'a> {
         Ok(update.create_updated(self.repository, base)?)
     }
 
-    /// Every commit of the branch that the base has not is one that we made.
+    /// The branch is one that we made, and so is every commit of it that the base
+    /// has not.
     fn ours(&self) -> Result<(), GitError> {
+        if [&self.base, &self.source].iter().any(|base| base.branch == self.branch) {
+            return Err(GitError::OntoBase { branch: self.branch.clone() });
+        }
         let Some(there) = self.there else { return Ok(()) };
+        // What the base has is not ours by that: somebody may have begun a branch
+        // there, or keeps one.
+        self.is_ours(there)?;
         let mut walk = self.repository.revwalk()?;
         walk.push(there)?;
         if let Some(base) = self.base.commit {
             walk.hide(base)?;
         }
         for id in walk {
-            let commit = self.repository.find_commit(id?)?;
-            if !is_ours(&commit) {
-                return Err(GitError::Edited {
-                    branch: self.branch.clone(),
-                    commit: short(commit.id()),
-                    author: String::from_utf8_lossy(commit.author().name_bytes()).into_owned(),
-                });
-            }
+            self.is_ours(id?)?;
         }
         Ok(())
+    }
+
+    /// Refuses a commit that is not as we made it.
+    fn is_ours(&self, id: Oid) -> Result<(), GitError> {
+        let commit = self.repository.find_commit(id)?;
+        if is_ours(&commit) {
+            return Ok(());
+        }
+        Err(GitError::Edited {
+            branch: self.branch.clone(),
+            commit: short(id),
+            author: String::from_utf8_lossy(commit.author().name_bytes()).into_owned(),
+        })
     }
 }
 

@@ -72,6 +72,23 @@ impl SshPlace {
         is_host.then(|| Self { host: host.to_owned(), port: None, path: path.to_owned() })
     }
 
+    /// `user@host:path`, as people clone from a forge; with a port or a path from
+    /// the root as an url.
+    #[must_use]
+    pub fn short_url(&self) -> String {
+        if self.port.is_some() || self.path.starts_with('/') || self.host.contains(':') {
+            return self.long_url();
+        }
+        format!("{}:{}", self.host, self.path)
+    }
+
+    /// `ssh://user@host/path`. A path that begins in the home of the user looks as
+    /// if it began at the root: forges, which have no homes, take both.
+    #[must_use]
+    pub fn long_url(&self) -> String {
+        format!("ssh://{}", self.url()).replacen("/./", "/", 1)
+    }
+
     fn url(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         let before = match self.path.chars().next() {
@@ -110,9 +127,12 @@ impl Remote {
             }
         })?;
         let url = String::from_utf8_lossy(remote.url_bytes()).into_owned();
-        let place = place(&url, repository.workdir().unwrap_or_else(|| repository.path()));
+        let folder = repository.workdir().unwrap_or_else(|| repository.path());
+        let place = place(&url, folder);
         let credentials = match &place {
-            Place::Http(address) if !address.has_user() => Credentials::find(address.url(), forge),
+            Place::Http(address) if !address.has_user() => {
+                Credentials::find(address.url(), forge, folder)
+            }
             _ => None,
         };
         Ok(Self { place, credentials })
@@ -122,6 +142,20 @@ impl Remote {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Scheme, host and port of the web pages of whoever serves it; none for a folder.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::Http(address) => {
+                let url = address.url();
+                let end = url.find("://").map_or(0, |at| at + 3);
+                Some(url[..url[end..].find('/').map_or(url.len(), |at| end + at)].to_owned())
+            }
+            Place::Ssh(_) => Some(format!("https://{}", self.host())),
+        }
     }
 
     /// How to name it in a message: without a password.

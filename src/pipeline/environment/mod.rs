@@ -159,6 +159,18 @@ fn typed(name: &str, sources: Sources) -> Result<Environment, DocumentError> {
     Ok(environment)
 }
 
+impl Environment {
+    /// What its file and those that it extends say together; no defaults.
+    ///
+    /// # Errors
+    /// A file is no TOML, which reading the environment has ruled out.
+    pub fn document(&self) -> Result<toml::Table, DocumentError> {
+        let tables = extends::merge(&self.sources)?;
+        toml::Table::deserialize(toml::Deserializer::from(tables))
+            .map_err(|error| self.sources.error(error.span(), error.message(), None))
+    }
+}
+
 /// Takes a value out and leaves an empty list in its place, so that its key
 /// stays one of those that messages name.
 fn take_list<'a>(value: &mut Spanned<DeValue<'a>>) -> Spanned<DeValue<'a>> {
