@@ -236,6 +236,17 @@ pub fn restrict_to_owner(path: &Path) -> Result<(), FsError> {
     fs::set_permissions(path, mode).at("set the mode of", path)
 }
 
+/// Lets everybody read something that is there, whatever the process's umask says:
+/// mode 0644, and 0755 for a folder.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn share(path: &Path) -> Result<(), FsError> {
+    let mode = if path.is_dir() { 0o755 } else { 0o644 };
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs::set_permissions(path, mode).at("set the mode of", path)
+}
+
 /// Waits until nobody else holds the lock of this folder, and takes it. It is
 /// given back when the result goes out of scope, and when the process ends.
 ///

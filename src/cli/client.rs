@@ -71,6 +71,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
                 fs::create_dir_all(parent)?;
             }
             fs::write_atomic(&path, text.as_bytes(), Access::Everyone)?;
+            // They are copied as they are, and clients of any user read them.
+            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(folder));
+            std::iter::once(path.as_path()).chain(above).try_for_each(fs::share)?;
         }
         context.printer.note(&format!(
             "{} files below {}; copy them to / of each machine",

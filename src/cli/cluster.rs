@@ -2,7 +2,7 @@
 //! it refused.
 
 use super::error::{CliError, ErrorKind};
-use crate::delivery::cluster::{Cluster, ClusterError, Identity, Obstacle, Refusal};
+use crate::delivery::cluster::{Cluster, ClusterError, Identity, LOG_IN, Obstacle, Refusal};
 use crate::delivery::references::CERT_MANAGER_NAMESPACE;
 use crate::pipeline::environment::Environment;
 
@@ -11,10 +11,7 @@ use crate::pipeline::environment::Environment;
 pub fn unreachable(what: &str, obstacle: &Obstacle) -> CliError {
     let error = CliError::new(ErrorKind::Unreachable, format!("{what}: {obstacle}"));
     match obstacle {
-        Obstacle::NotAuthenticated { .. } => error.hint(
-            "the token or certificate of this context has expired or is wrong: log in to the \
-             cluster again",
-        ),
+        Obstacle::NotAuthenticated { .. } => error.hint(LOG_IN),
         Obstacle::NoKubeconfig { .. } | Obstacle::NoContext { .. } => error
             .hint("KUBECONFIG names the kubeconfig; an environment names its context in [cluster]"),
         Obstacle::Unreachable { .. } => error,

@@ -12,8 +12,8 @@ use super::context::Context;
 use super::diff;
 use super::error::CliError;
 use crate::delivery::cluster::{
-    Applied, Asked, Change, Cluster, ClusterError, Held, Identity, Kept, Lease, Plan, Progress,
-    Record, Refusal, Rollout, RolloutError, State, Unhealthy, manifests, now,
+    Applied, Asked, Change, Cluster, ClusterError, Health, Held, Identity, Kept, Lease, Plan,
+    Progress, Record, Refusal, Rollout, RolloutError, State, Unhealthy, health, manifests, now,
 };
 use crate::delivery::difference::{Difference, Palette, Risk};
 use crate::delivery::references::{SecretReference, secret_references};
@@ -159,7 +159,7 @@ pub fn deliver(
     if settled && difference.is_empty() {
         // That nothing is to be applied does not say that it works.
         if wait {
-            healthy(context, cluster, &plan, options, name, &history)?;
+            healthy(context, cluster, &plan, (environment, options), &history)?;
         }
         return Ok(Delivered { revision: None, difference, objects: Vec::new(), missing_secrets });
     }
@@ -233,6 +233,9 @@ impl Work<'_> {
         let written = self.cluster.end(&record, self.namespace);
         let applied = outcome.map_err(|error| failed(&error, &record, before))?;
         written.map_err(|error| refused("everything was applied, but not written down", &error))?;
+        if let Err(error) = self.cluster.forget_old(&record.environment, self.namespace) {
+            self.context.printer.warning(&format!("records of old deliveries stay: {error}"));
+        }
         Ok(applied)
     }
 
@@ -272,16 +275,30 @@ fn healthy(
     context: &Context,
     cluster: &Cluster,
     plan: &Plan,
-    options: &Options,
-    name: &str,
+    (environment, options): (&Environment, &Options),
     history: &[Record],
 ) -> Result<(), CliError> {
-    let mut say = |progress| say(context, progress);
-    let mut rollout = Rollout { cluster, lease: None, take_over: options.take_over, say: &mut say };
+    let name = environment.name.as_str();
     let objects: Vec<_> = plan.objects.iter().map(|planned| planned.manifest.clone()).collect();
-    let limit = Duration::from_secs(options.timeout);
-    let outcome = rollout.healthy(&objects, limit);
+    let mut say = |progress| say(context, progress);
     let revision = history.last().map_or(0, |last| last.revision);
+    // Where all works nobody needs to know that somebody looked. Elsewhere a pod may
+    // have to be freed, by one of us at a time.
+    let unwell = plan
+        .objects
+        .iter()
+        .any(|planned| planned.live.as_ref().is_some_and(|live| health(live) != Health::Ready));
+    let lease = if unwell {
+        Some(take_lease(context, cluster, environment, (&holder(), "nothing was done"), options)?)
+    } else {
+        None
+    };
+    let mut rollout =
+        Rollout { cluster, lease: lease.as_ref(), take_over: options.take_over, say: &mut say };
+    let outcome = rollout.healthy(&objects, Duration::from_secs(options.timeout));
+    if let Some(lease) = lease {
+        cluster.release(lease);
+    }
     outcome.map_err(|error| match error {
         RolloutError::Cluster(error) | RolloutError::Unseen(error) => {
             refused("the health is not known", &error)

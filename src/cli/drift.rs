@@ -112,7 +112,11 @@ fn print(context: &Context, drift: &Drift, against: &str, name: &str) {
     let mut text = String::new();
     for object in &drift.objects {
         let sign = if object.missing { "-" } else { "~" };
-        let gone = if object.missing { " is gone" } else { "" };
+        let gone = match (object.missing, object.deleting) {
+            (true, _) => " is gone",
+            (_, true) => " is being deleted",
+            _ => "",
+        };
         let _ = writeln!(text, "{sign} {}{gone}", object.identity.id());
         for field in &object.fields {
             let _ = writeln!(text, "    {}", line(field));

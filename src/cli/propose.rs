@@ -413,8 +413,10 @@ fn forge(
         .hint("name it with --forge github, gitlab, gitea or forgejo, or WARREN_FORGE")
         .hint("push the branch alone with --no-pull-request")
     })?;
-    let found =
-        remote.credentials().cloned().or_else(|| Credentials::find(&origin, Some(kind), root));
+    let found = remote
+        .credentials()
+        .cloned()
+        .or_else(|| Credentials::find(&origin, None, Some(kind), root));
     let credentials = found.ok_or_else(|| {
         CliError::new(ErrorKind::Usage, format!("there is no token for {origin}"))
             .hint("set WARREN_FORGE_TOKEN, or let git's credential helper know one")

@@ -63,13 +63,14 @@ impl Kit {
                 // containerd's form of `host:port`.
                 port => format!("{host}_{port}_"),
             };
+            // The server itself, without a mirror: what a mirror does not have is
+            // asked of the server again, whose authority would have to be named twice.
             let mut hosts = format!(
-                "server = \"https://{endpoint}\"\n\n[host.\"https://{endpoint}\"]\n  capabilities \
-                 = [\"pull\", \"resolve\", \"push\"]\n"
+                "server = \"https://{endpoint}\"\ncapabilities = [\"pull\", \"resolve\", \"push\"]\n"
             );
             if let Some(pem) = authority {
                 let ca = format!("etc/containerd/certs.d/{folder}/ca.crt");
-                let _ = writeln!(hosts, "  ca = \"/{ca}\"");
+                let _ = writeln!(hosts, "ca = \"/{ca}\"");
                 files.insert(ca, pem.to_owned());
                 files.insert(format!("etc/containers/certs.d/{endpoint}/ca.crt"), pem.to_owned());
                 files.insert(format!("etc/docker/certs.d/{endpoint}/ca.crt"), pem.to_owned());
@@ -102,7 +103,8 @@ impl Kit {
         let name = &self.environment;
         let mut text = format!(
             "#!/bin/sh\n# Lets this machine use the registry of {name}. Undo it with: sh $0 \
-             undo\n# ROOT names another root folder than /.\nset -eu\nroot=${{ROOT:-}}\n\n"
+             undo\n# ROOT names another root folder than /.\nset -eu\n# Everybody on the machine \
+             reads these.\numask 022\nroot=${{ROOT:-}}\n\n"
         );
         text.push_str(SCRIPT_HEAD);
         text.push_str("files='\n");

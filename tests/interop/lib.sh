@@ -4,6 +4,8 @@
 # shellcheck disable=SC2154 # tmp and root are set by run
 
 DOMAIN=paasregistry.lapin.io
+# What the environments say that the domain resolves to.
+ADDRESS=192.168.1.250
 USER_NAME=trow-pass
 # With the two characters that clients and servers get wrong.
 PASSWORD='s3cr3t:p@55'
@@ -79,12 +81,14 @@ curl() { command curl --silent --show-error --max-time 60 "$@"; }
 # What clients say when they are not let in.
 DENIED='unauthorized|authentication required|401|invalid username|denied|no basic auth|credential not found'
 # What they say of a certificate which they have no reason to believe.
-UNTRUSTED='x509|certificate|SSL'
+UNTRUSTED='x509: certificate|SSL certificate'
 
 # house_make: a world of the suite's own: its loopback, its /etc, its /run.
 house_make() {
     set -e
     ip link set lo up
+    # Where the environments' addresses lead: to this machine, but not to 127.0.0.0/8.
+    ip address add "$ADDRESS/32" dev lo
     cp -a /etc "$tmp/etc"
     mount --bind "$tmp/etc" /etc
     mount -t tmpfs tmpfs /run
@@ -101,24 +105,26 @@ house_make() {
     set +e
 }
 
-# authority_make FOLDER: a private authority: ca.crt and ca.key.
+# authority_make FOLDER: a private authority: ca.crt and key.pem. A folder with a
+# ca.key is refused by the podman family as a client's certificate that is half
+# there, before it looks at any authority.
 authority_make() {
     mkdir -p "$1" &&
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
             -subj "/CN=interop ${1##*/}" -addext 'keyUsage=critical,keyCertSign,cRLSign' \
-            -keyout "$1/ca.key" -out "$1/ca.crt" 2>/dev/null
+            -keyout "$1/key.pem" -out "$1/ca.crt" 2>/dev/null
 }
 
 # certificate_make: one certificate for every name that the suite uses.
 certificate_make() {
     cat >"$tmp/san" <<EOF
-subjectAltName=DNS:$DOMAIN,DNS:localhost,IP:127.0.0.1,IP:::1
+subjectAltName=DNS:$DOMAIN,DNS:git.example,DNS:localhost,IP:127.0.0.1,IP:::1
 extendedKeyUsage=serverAuth
 basicConstraints=critical,CA:FALSE
 EOF
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$DOMAIN" \
         -keyout "$tmp/key.pem" -out "$tmp/csr.pem" 2>/dev/null &&
-        openssl x509 -req -in "$tmp/csr.pem" -CA "$tmp/ca/ca.crt" -CAkey "$tmp/ca/ca.key" \
+        openssl x509 -req -in "$tmp/csr.pem" -CA "$tmp/ca/ca.crt" -CAkey "$tmp/ca/key.pem" \
             -CAcreateserial -days 2 -extfile "$tmp/san" -out "$tmp/cert.pem" 2>/dev/null
 }
 

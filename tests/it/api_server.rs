@@ -394,6 +394,10 @@ async fn answer(
             cluster.edits.retain(there);
             response(200, &object)
         }
+        ("DELETE", _) if query.contains_key("dryRun") => match cluster.objects.get(path) {
+            Some(object) => response(200, object),
+            None => failure(404, "NotFound", &format!("{path} not found")),
+        },
         ("DELETE", _) => match cluster.objects.remove(path) {
             Some(_) => response(200, &json!({"kind": "Status", "status": "Success"})),
             None => failure(404, "NotFound", &format!("{path} not found")),

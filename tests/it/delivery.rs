@@ -243,6 +243,49 @@ fn a_server_that_is_gone_for_a_moment_is_asked_again() {
 }
 
 #[test]
+fn what_is_being_deleted_is_not_what_is_there() {
+    let place = Place::deployed();
+    place.server.edit(VOLUME, "/metadata/finalizers", json!(["kubernetes.io/pv-protection"]), "x");
+    let since = json!("2026-02-01T00:00:00Z");
+    place.server.edit(VOLUME, "/metadata/deletionTimestamp", since, "x");
+    let (code, stdout, stderr) = place.run(&["drift", "sandbox"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("~ persistentvolume/trow-data-hostpath-pv is being deleted"));
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 1, "{stderr}");
+    let told = "it is being deleted since 2026-02-01T00:00:00Z, and waits for \
+                kubernetes.io/pv-protection";
+    assert!(stderr.contains(told), "{stderr}");
+    assert!(stderr.contains("nothing was applied"), "{stderr}");
+    assert_eq!(place.states(), ["deployed"]);
+}
+
+#[test]
+fn a_missing_right_to_delete_is_known_before_anything_is_applied() {
+    let place = Place::deployed();
+    place.change("provider = \"metallb\"", "provider = \"none\"");
+    place.fail("DELETE", "/ipaddresspools/", 403, "may not delete pools");
+    let (code, _, stderr) = place.deploy(&["--yes"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("nothing was applied"), "{stderr}");
+    assert!(stderr.contains("ipaddresspool/trow"), "{stderr}");
+    assert_eq!(place.states(), ["deployed"]);
+    place.server.heal();
+    assert_eq!(place.deploy(&["--yes"]).0, 0);
+    // Old records that stay are nobody's failure.
+    for number in 0..10 {
+        let uid = [("uid = 999", "uid = 998"), ("uid = 998", "uid = 999")][number % 2];
+        place.change(uid.0, uid.1);
+        if number == 9 {
+            place.fail("DELETE", "/configmaps/", 403, "may not delete configmaps");
+        }
+        let (code, _, stderr) = place.deploy(&["--yes"]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(number == 9, stderr.contains("records of old deliveries stay"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_kubeconfig_that_is_not_there_is_passed_over() {
     let place = Place::deployed();
     let list = format!("/nowhere:{}", place.repository.path("kubeconfig").display());
@@ -530,14 +573,27 @@ fn a_pod_that_keeps_a_stateful_set_from_its_revision_is_deleted() {
     let status =
         json!({"observedGeneration": null, "updateRevision": "good", "currentRevision": "bad"});
     place.server.edit(SET, "/status", status, "kube-controller-manager");
-    // Who only looks, since nothing differs, deletes nothing.
-    assert_eq!(place.run(&["deploy", "sandbox", "--timeout", "1"]).0, 1);
+    // Who may not delete it is told that it has to go.
+    place.fail("DELETE", "/pods/", 403, "may not delete pods");
+    let (code, _, stderr) = place.run(&["deploy", "sandbox", "--timeout", "30"]);
+    assert_eq!(code, 1, "{stderr}");
+    let told = "pod/trow-set-0 is of an earlier revision, keeps the present one away and has to be";
+    assert!(stderr.contains(told), "{stderr}");
+    place.server.heal();
+    // Nor who waits for nothing.
+    assert_eq!(place.deploy(&[]).0, 0);
     assert!(place.server.get(pod).is_some());
-    place.change("uid = 999", "uid = 998");
+    // Nothing differs, and it does not work: that is mended under the lease.
+    let leases = |place: &Place| {
+        let writes = place.server.writes();
+        writes.iter().filter(|line| line.contains("/leases/warren-sandbox")).count()
+    };
+    let before = leases(&place);
     let (code, _, stderr) = place.run(&["deploy", "sandbox", "--timeout", "2"]);
     assert_eq!(code, 1, "nobody makes a new pod here: {stderr}");
     assert!(stderr.contains("pod/trow-set-0 is of an earlier revision"), "{stderr}");
     assert!(place.server.get(pod).is_none());
+    assert!(leases(&place) > before);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{ClusterError, Refusal};
-use super::manifest::{Identity, Manifest, text};
+use super::manifest::{Identity, Manifest, deletion, text};
 use crate::delivery::url::escaped;
 
 /// Who owns the fields that we apply.
@@ -33,6 +33,17 @@ pub(super) struct Resource {
     kind: String,
     plural: String,
     namespaced: bool,
+}
+
+/// What became of an object that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    /// It was not there.
+    Before,
+    /// It is there until what keeps it lets go.
+    Begun,
+    /// It is gone.
+    Now,
 }
 
 /// Whether the server only says what it would do.
@@ -73,6 +84,8 @@ pub enum Change {
     Unchanged,
     /// It no longer renders and was deleted.
     Pruned,
+    /// It no longer renders, and its deletion has begun.
+    Deleting,
     /// It no longer renders and was left.
     Kept,
 }
@@ -86,6 +99,7 @@ impl Change {
             Self::Configured => "configured",
             Self::Unchanged => "unchanged",
             Self::Pruned => "pruned",
+            Self::Deleting => "is being deleted",
             Self::Kept => "kept",
         }
     }
@@ -280,15 +294,21 @@ impl Api {
         self.send(&identity.id(), Method::PUT, &query, Some(JSON), body).await
     }
 
-    /// Deletes an object, what it owns in the background; whether it was there.
-    pub(super) async fn delete(&self, identity: &Identity) -> Result<bool, ClusterError> {
-        let Some(path) = self.path(identity).await? else { return Ok(false) };
-        let query = format!("{path}?propagationPolicy=Background");
+    /// Deletes an object, what it owns in the background.
+    pub(super) async fn delete(
+        &self,
+        identity: &Identity,
+        dry_run: DryRun,
+    ) -> Result<Deleted, ClusterError> {
+        let Some(path) = self.path(identity).await? else { return Ok(Deleted::Before) };
+        let query = format!("{path}?propagationPolicy=Background{}", dry_run.parameter());
         let answer: Result<Value, _> =
             self.send(&identity.id(), Method::DELETE, &query, None, Vec::new()).await;
         match answer {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            // A finalizer, or a pod's grace, keeps it for now.
+            Ok(left) if deletion(&left).is_some() => Ok(Deleted::Begun),
+            Ok(_) => Ok(Deleted::Now),
+            Err(error) if error.is_not_found() => Ok(Deleted::Before),
             Err(error) => Err(error),
         }
     }

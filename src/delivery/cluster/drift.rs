@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Cluster;
 use super::additions::Addition;
 use super::error::ClusterError;
-use super::manifest::{Identity, Manifest, object};
+use super::manifest::{Identity, Manifest, deletion, object};
 use super::owner::{self, Owner};
 use super::plan::essence;
 use crate::delivery::difference::{Difference, Kind};
@@ -29,6 +29,8 @@ pub struct Drifted {
     pub identity: Identity,
     /// Whether it is gone altogether.
     pub missing: bool,
+    /// Whether it is about to be gone.
+    pub deleting: bool,
     /// Its fields that differ.
     pub fields: Vec<DriftedField>,
 }
@@ -70,14 +72,21 @@ impl Cluster {
         for planned in objects {
             let identity = planned.manifest.identity();
             let Some(live) = planned.live else {
-                drift.objects.push(Drifted { identity, missing: true, fields: Vec::new() });
+                let (missing, deleting, fields) = (true, false, Vec::new());
+                drift.objects.push(Drifted { identity, missing, deleting, fields });
                 continue;
             };
+            if deletion(&live).is_some() {
+                let (missing, deleting, fields) = (false, true, Vec::new());
+                drift.objects.push(Drifted { identity, missing, deleting, fields });
+                continue;
+            }
             let after = planned.after?;
             let mut fields = fields(&identity, &live, &after, &mut drift.controllers);
             fields.extend(planned.additions.into_iter().map(DriftedField::from));
             if !fields.is_empty() {
-                drift.objects.push(Drifted { identity, missing: false, fields });
+                let (missing, deleting) = (false, false);
+                drift.objects.push(Drifted { identity, missing, deleting, fields });
             }
         }
         Ok(drift)

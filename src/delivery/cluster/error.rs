@@ -66,9 +66,15 @@ pub enum Refusal {
     NotFound,
     /// There is such an object already.
     Exists,
+    /// The object is being deleted.
+    Deleting,
     /// Anything else.
     Other,
 }
+
+/// The way out where a cluster does not know who asks.
+pub const LOG_IN: &str =
+    "the token or certificate of this context has expired or is wrong: log in to the cluster again";
 
 /// Why something on a reachable cluster did not work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -147,11 +153,12 @@ impl ClusterError {
                 ),
                 None => "ask for the right, or use another account for this context".to_owned(),
             },
-            Refusal::NotAuthenticated => {
-                "the token or certificate of this context has expired or is wrong: log in to the \
-                 cluster again"
+            Refusal::Deleting => {
+                "deploy again once it is gone: a volume waits for its claim to be deleted, a \
+                 namespace for all that is in it"
                     .to_owned()
             }
+            Refusal::NotAuthenticated => LOG_IN.to_owned(),
             Refusal::Admission => {
                 "a webhook or policy of the cluster refused; its message says what it wants"
                     .to_owned()
@@ -237,7 +244,11 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    // rustls points at its own manual, which is for programmers.
+    match text.find(": https://docs.rs/") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::manifest::text;
+use super::manifest::{deletion, text};
 
 /// How an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub enum Health {
 /// How this object is.
 #[must_use]
 pub fn health(object: &Value) -> Health {
+    if let Some(reason) = deletion(object) {
+        return failed(&reason);
+    }
     let observed = number(object, "/status/observedGeneration");
     if let (Some(wanted), Some(seen)) = (number(object, "/metadata/generation"), observed)
         && seen < wanted
@@ -36,9 +39,6 @@ pub fn health(object: &Value) -> Health {
         },
         ("", "PersistentVolume") if text(object, "/status/phase") == "Failed" => {
             failed(text(object, "/status/message"))
-        }
-        ("", "Namespace") if text(object, "/status/phase") == "Terminating" => {
-            failed("it is being deleted")
         }
         ("", "Service") => service(object),
         ("", "Pod") => pod(object),
@@ -237,10 +237,11 @@ mod tests {
         assert_eq!(pvc("Bound"), Health::Ready);
         assert!(matches!(pvc("Pending"), Health::Waiting(_)));
         assert!(matches!(pvc("Lost"), Health::Failed(_)));
-        assert!(matches!(
-            of("v1", "Namespace", &json!({}), &json!({"phase": "Terminating"})),
-            Health::Failed(_)
-        ));
+        let going = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"finalizers": ["kubernetes"]}});
+        let told = "it is being deleted since 2026-01-01T00:00:00Z, and waits for kubernetes";
+        assert_eq!(health(&going), Health::Failed(told.to_owned()));
     }
 
     #[test]

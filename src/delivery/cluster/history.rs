@@ -119,7 +119,7 @@ impl Cluster {
     /// When the cluster does not let us.
     pub fn forget(&self, environment: &str, namespace: &str) -> Result<(), ClusterError> {
         for record in self.history(environment, namespace)? {
-            self.wait(self.api.delete(&identity(&record, namespace)))?;
+            self.wait(self.api.delete(&identity(&record, namespace), DryRun::No))?;
         }
         Ok(())
     }
@@ -157,15 +157,21 @@ impl Cluster {
         self.wait(self.api.create(&config_map(record, namespace))).map(|_| ())
     }
 
-    /// Writes down how a delivery ended, and forgets those that are too old.
+    /// Writes down how a delivery ended.
     ///
     /// # Errors
     /// When the cluster does not let us.
     pub fn end(&self, record: &Record, namespace: &str) -> Result<(), ClusterError> {
-        self.wait(self.api.replace(&config_map(record, namespace), DryRun::No))?;
-        let history = self.history(&record.environment, namespace)?;
-        for old in forgotten(&history) {
-            self.wait(self.api.delete(&identity(old, namespace)))?;
+        self.wait(self.api.replace(&config_map(record, namespace), DryRun::No)).map(|_| ())
+    }
+
+    /// Forgets the deliveries that are too old to keep.
+    ///
+    /// # Errors
+    /// When the cluster does not let us.
+    pub fn forget_old(&self, environment: &str, namespace: &str) -> Result<(), ClusterError> {
+        for old in forgotten(&self.history(environment, namespace)?) {
+            self.wait(self.api.delete(&identity(old, namespace), DryRun::No))?;
         }
         Ok(())
     }

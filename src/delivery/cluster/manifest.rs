@@ -112,6 +112,27 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// What an object waits for that is being deleted: its finalizers, or nothing but the
+/// time of whoever deletes it. `None` for one that stays.
+#[must_use]
+pub fn deletion(value: &Value) -> Option<String> {
+    let since = text(value, "/metadata/deletionTimestamp");
+    if since.is_empty() {
+        return None;
+    }
+    let metadata = value.pointer("/metadata/finalizers").and_then(Value::as_array);
+    // A namespace has its own kind of them.
+    let spec = value.pointer("/spec/finalizers").and_then(Value::as_array);
+    let all = metadata.into_iter().chain(spec).flatten();
+    let names: Vec<_> = all.filter_map(Value::as_str).collect();
+    let waits = if names.is_empty() {
+        String::new()
+    } else {
+        format!(", and waits for {}", names.join(", "))
+    };
+    Some(format!("it is being deleted since {since}{waits}"))
+}
+
 /// What identifies this object.
 #[must_use]
 pub fn identity(value: &Value) -> Identity {

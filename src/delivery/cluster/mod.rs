@@ -26,7 +26,7 @@ use tokio::runtime::Runtime;
 pub use additions::Addition;
 pub use api::{Applied, Change, FIELD_MANAGER};
 pub use drift::{Drift, Drifted, DriftedField};
-pub use error::{ClusterError, Obstacle, Refusal};
+pub use error::{ClusterError, LOG_IN, Obstacle, Refusal};
 pub use health::{Health, health};
 pub use history::{Record, State, now};
 pub use lease::{Held, Lease};

@@ -9,7 +9,7 @@ use super::Cluster;
 use super::additions::{Addition, additions, without};
 use super::api::DryRun;
 use super::error::{ClusterError, Refusal};
-use super::manifest::{Identity, Manifest, object};
+use super::manifest::{Identity, Manifest, deletion, object};
 use crate::delivery::difference::Difference;
 
 /// How many requests are under way at once.
@@ -32,6 +32,8 @@ pub struct Plan {
     pub objects: Vec<Planned>,
     /// Objects of earlier deliveries that no longer render and are deleted.
     pub pruned: Vec<(Identity, Value)>,
+    /// What the cluster would not let us delete of them.
+    pub undeletable: Vec<ClusterError>,
     /// Objects of earlier deliveries that no longer render and are left, and why.
     pub kept: Vec<(Identity, Kept)>,
 }
@@ -99,7 +101,8 @@ impl Plan {
     /// What the cluster refuses.
     #[must_use]
     pub fn refusals(&self) -> Vec<&ClusterError> {
-        self.objects.iter().filter_map(|planned| planned.after.as_ref().err()).collect()
+        let objects = self.objects.iter().filter_map(|planned| planned.after.as_ref().err());
+        objects.chain(&self.undeletable).collect()
     }
 }
 
@@ -117,7 +120,7 @@ impl Cluster {
                     self.clean(planned).await;
                 }
             }
-            let (mut pruned, mut kept) = (Vec::new(), Vec::new());
+            let (mut pruned, mut kept, mut undeletable) = (Vec::new(), Vec::new(), Vec::new());
             for gone in gone(manifests, asked) {
                 let Some(live) = self.api.get(&gone).await? else { continue };
                 if gone.holds_data() && !asked.prune_data {
@@ -125,10 +128,11 @@ impl Cluster {
                 } else if asked.held.is_none() && gone.namespace != asked.namespace {
                     kept.push((gone, Kept::Unsure));
                 } else {
+                    undeletable.extend(self.api.delete(&gone, DryRun::Yes).await.err());
                     pruned.push((gone, live));
                 }
             }
-            Ok(Plan { objects, pruned, kept })
+            Ok(Plan { objects, pruned, undeletable, kept })
         })
     }
 
@@ -164,7 +168,12 @@ impl Cluster {
     ) -> Result<Planned, ClusterError> {
         let identity = manifest.identity();
         let live = self.api.get(&identity).await?;
+        let going = live.as_ref().and_then(deletion);
         let after = match self.api.dry_run(manifest, force).await {
+            // What is applied to it would go with it.
+            Ok(_) if going.is_some() => {
+                Err(ClusterError::new(identity.id(), Refusal::Deleting, going.unwrap_or_default()))
+            }
             Err(error) if is_made_by_then(&error, &identity, all) => Ok(manifest.value.clone()),
             Err(error) if is_general(&error) => return Err(error),
             after => after,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::additions::without;
-use super::api::{Applied, Change, DryRun};
+use super::api::{Applied, Change, Deleted, DryRun};
 use super::error::{ClusterError, Refusal};
 use super::health::{Health, health};
 use super::manifest::{Identity, Manifest, identity, text};
@@ -117,9 +117,12 @@ impl Rollout<'_> {
         }
         for (identity, _) in &plan.pruned {
             self.renew()?;
-            if self.cluster.wait(self.cluster.api.delete(identity))? {
-                self.told(&mut done, Applied { object: identity.id(), result: Change::Pruned });
-            }
+            let result = match self.cluster.wait(self.cluster.api.delete(identity, DryRun::No))? {
+                Deleted::Before => continue,
+                Deleted::Begun => Change::Deleting,
+                Deleted::Now => Change::Pruned,
+            };
+            self.told(&mut done, Applied { object: identity.id(), result });
         }
         for (identity, _) in &plan.kept {
             self.told(&mut done, Applied { object: identity.id(), result: Change::Kept });
@@ -176,7 +179,7 @@ impl Rollout<'_> {
         // Who only waits, without a lease, changes nothing.
         let waits = matches!(health, Health::Waiting(_)) && self.lease.is_some();
         if waits && identity.kind == "StatefulSet" {
-            self.free_stuck(identity)?;
+            return Ok(self.free_stuck(identity)?.map_or(health, Health::Failed));
         }
         Ok(health)
     }
@@ -187,15 +190,26 @@ impl Rollout<'_> {
 
     /// A StatefulSet waits for a pod that never became ready before it replaces
     /// it, also where the pod is of an earlier revision and the present one would
-    /// mend it (Kubernetes calls that a forced rollback). Deletes such pods.
-    fn free_stuck(&mut self, identity: &Identity) -> Result<(), ClusterError> {
-        let Some(set) = self.cluster.get(identity)? else { return Ok(()) };
+    /// mend it (Kubernetes calls that a forced rollback). Deletes such pods; what
+    /// keeps us from it is why the set will not get there.
+    fn free_stuck(&mut self, identity: &Identity) -> Result<Option<String>, ClusterError> {
+        let Some(set) = self.cluster.get(identity)? else { return Ok(None) };
         for pod in stuck(&set, &self.cluster.pods(identity)) {
-            if self.cluster.wait(self.cluster.api.delete(&pod))? {
-                (self.say)(Progress::Freed(pod.id()));
+            match self.cluster.wait(self.cluster.api.delete(&pod, DryRun::No)) {
+                Ok(Deleted::Before) => {}
+                Ok(Deleted::Begun | Deleted::Now) => (self.say)(Progress::Freed(pod.id())),
+                Err(error) if error.refusal == Refusal::Forbidden => {
+                    return Ok(Some(format!(
+                        "{} is of an earlier revision, keeps the present one away and has to be \
+                         deleted: {}",
+                        pod.id(),
+                        error.reason
+                    )));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn unhealthy(&self, identity: &Identity, reason: String) -> Unhealthy {

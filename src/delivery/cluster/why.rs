@@ -15,12 +15,14 @@ impl Cluster {
     #[must_use]
     pub fn why(&self, identity: &Identity) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut about = vec![identity.name.clone()];
+        let mut about = vec![(identity.name.clone(), String::new())];
         if matches!(identity.kind.as_str(), "StatefulSet" | "Deployment" | "DaemonSet" | "Job") {
             for pod in self.pods(identity) {
                 lines.extend(pod_lines(&pod));
-                about.push(text(&pod, "/metadata/name").to_owned());
-                about.extend(claims(&pod));
+                // A pod that is gone may have had the same name.
+                let uid = text(&pod, "/metadata/uid").to_owned();
+                about.push((text(&pod, "/metadata/name").to_owned(), uid));
+                about.extend(claims(&pod).into_iter().map(|claim| (claim, String::new())));
             }
         }
         let events = self.list("v1", "Event", &identity.namespace).unwrap_or_default();
@@ -90,8 +92,9 @@ fn claims(pod: &Value) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// The newest warnings about any of these objects.
-fn event_lines(events: &[Value], about: &[String]) -> Vec<String> {
+/// The newest warnings about any of these objects, each with its uid where only that
+/// one is meant.
+fn event_lines(events: &[Value], about: &[(String, String)]) -> Vec<String> {
     let at = |event: &Value| {
         let times = ["/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
         let time = times.iter().map(|field| text(event, field)).find(|time| !time.is_empty());
@@ -100,7 +103,11 @@ fn event_lines(events: &[Value], about: &[String]) -> Vec<String> {
     let mut warnings: Vec<_> = events
         .iter()
         .filter(|event| text(event, "/type") == "Warning")
-        .filter(|event| about.iter().any(|name| name == text(event, "/involvedObject/name")))
+        .filter(|event| {
+            let of = |field: &str| text(event, &format!("/involvedObject/{field}"));
+            let is = |uid: &str| uid.is_empty() || of("uid").is_empty() || uid == of("uid");
+            about.iter().any(|(name, uid)| name == of("name") && is(uid))
+        })
         .collect();
     warnings.sort_by_key(|event| at(event));
     let newest = warnings.iter().rev().take(EVENTS).rev();
@@ -155,16 +162,19 @@ mod tests {
     fn the_newest_warnings_about_the_object_are_told() {
         let event = |name: &str, kind: &str, reason: &str, at: &str| {
             json!({"type": kind, "reason": reason, "message": "m", "lastTimestamp": at,
-                "involvedObject": {"kind": "Pod", "name": name}})
+                "involvedObject": {"kind": "Pod", "name": name, "uid": "u1"}})
         };
+        let mut before = event("trow-set-0", "Warning", "Before", "2026-01-03T00:00:00Z");
+        before["involvedObject"]["uid"] = json!("u0");
         let events = [
+            before,
             event("trow-set-0", "Warning", "Second", "2026-01-02T00:00:00Z"),
             event("trow-set-0", "Warning", "First", "2026-01-01T00:00:00Z"),
             event("trow-set-0", "Normal", "Pulled", "2026-01-03T00:00:00Z"),
             event("other", "Warning", "Other", "2026-01-03T00:00:00Z"),
         ];
         assert_eq!(
-            event_lines(&events, &["trow-set-0".to_owned()]),
+            event_lines(&events, &[("trow-set-0".to_owned(), "u1".to_owned())]),
             ["event on pod/trow-set-0: First m", "event on pod/trow-set-0: Second m"]
         );
     }

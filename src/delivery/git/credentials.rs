@@ -1,11 +1,16 @@
 //! Who we are to a remote and its forge: a token from the environment, or what
 //! git's credential helper knows.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::delivery::forge::Kind;
+
+/// How long git's credential helper may take.
+const HELPER: Duration = Duration::from_secs(20);
 
 /// The variable that may hold a token for whatever host is named.
 const OURS: &str = "WARREN_FORGE_TOKEN";
@@ -50,16 +55,17 @@ impl std::fmt::Debug for Credentials {
 
 impl Credentials {
     /// Those for the remote at this url, if there are any; `forge` is what it
-    /// is, where that is known better than by the host's name. None are for
+    /// is, where that is known better than by the host's name, and `user` whom the
+    /// helper is asked for, where the url names one. None are for
     /// plain HTTP, but to this machine itself. The helper is the one that git has
     /// in `folder`: a repository may name its own.
     #[must_use]
-    pub fn find(url: &str, forge: Option<Kind>, folder: &Path) -> Option<Self> {
+    pub fn find(url: &str, user: Option<&str>, forge: Option<Kind>, folder: &Path) -> Option<Self> {
         if !is_private(url) {
             return None;
         }
         let forge = forge.or_else(|| Kind::of_host(&host(url)));
-        from_variables(forge, |name| std::env::var(name).ok()).or_else(|| helper(url, folder))
+        from_variables(forge, |name| std::env::var(name).ok()).or_else(|| helper(url, user, folder))
     }
 }
 
@@ -98,7 +104,7 @@ fn from_variables(
 
 /// What `git credential fill` answers without asking anybody; nothing where
 /// there is no git.
-fn helper(url: &str, folder: &Path) -> Option<Credentials> {
+fn helper(url: &str, user: Option<&str>, folder: &Path) -> Option<Credentials> {
     let mut child = Command::new("git")
         .current_dir(folder)
         .args(["-c", "core.askPass=", "credential", "fill"])
@@ -110,13 +116,14 @@ fn helper(url: &str, folder: &Path) -> Option<Credentials> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    let written =
-        child.stdin.take().map(|mut stdin| stdin.write_all(format!("url={url}\n\n").as_bytes()));
-    let output = child.wait_with_output().ok()?;
-    if !output.status.success() || written.is_none_or(|written| written.is_err()) {
+    let user = user.map(|user| format!("username={user}\n")).unwrap_or_default();
+    let question = format!("url={url}\n{user}\n");
+    let written = child.stdin.take().map(|mut stdin| stdin.write_all(question.as_bytes()));
+    let output = answer(child)?;
+    if written.is_none_or(|written| written.is_err()) {
         return None;
     }
-    let text = String::from_utf8(output.stdout).ok()?;
+    let text = String::from_utf8(output).ok()?;
     let value = |key: &str| {
         let mut lines = text.lines();
         lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned))
@@ -126,6 +133,25 @@ fn helper(url: &str, folder: &Path) -> Option<Credentials> {
         secret: value("password").filter(|secret| !secret.is_empty())?,
         source: Source::Helper,
     })
+}
+
+/// What a program says until it ends; nothing where it fails, or goes on for longer
+/// than anybody who can't be asked needs.
+fn answer(mut child: Child) -> Option<Vec<u8>> {
+    let mut output = child.stdout.take()?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = sender.send(output.read_to_end(&mut bytes).map(|_| bytes));
+        })
+        .ok()?;
+    let Ok(Ok(bytes)) = receiver.recv_timeout(HELPER) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    };
+    child.wait().ok()?.success().then_some(bytes)
 }
 
 #[cfg(test)]
@@ -149,6 +175,16 @@ mod tests {
         assert!(!is_private("HTTP://git.example/a"));
         let ours = ["WARREN_FORGE_TOKEN", "GITHUB_TOKEN"];
         assert_eq!(found("github.com", &ours), pair("x-access-token", "of WARREN_FORGE_TOKEN"));
+    }
+
+    #[test]
+    fn a_program_that_never_answers_is_left_behind() {
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
+        };
+        assert_eq!(answer(run("printf hello")).as_deref(), Some(b"hello".as_slice()));
+        assert_eq!(answer(run("printf hello; exit 1")), None);
     }
 
     #[test]

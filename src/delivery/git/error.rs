@@ -32,6 +32,20 @@ pub enum GitError {
     /// The remote was not reached, or refused to talk.
     #[error(transparent)]
     Http(#[from] FetchError),
+    /// The remote is said to be at another host now.
+    #[error("{from} redirects to another host, {to}, which is not followed")]
+    OtherHost {
+        /// The host that was asked.
+        from: String,
+        /// The host that it named.
+        to: String,
+    },
+    /// The remote wants to know who we are, where everybody on the way can read it.
+    #[error("{url} asks for credentials, which are not sent over plain HTTP")]
+    NotPrivate {
+        /// The remote, without a password.
+        url: String,
+    },
     /// The remote can't be spoken to in another way.
     #[error("{url} can't be used: {reason}")]
     Remote {
@@ -101,7 +115,7 @@ impl GitError {
             Self::NoRepository { .. } => "a proposal is a branch: work in a clone".to_owned(),
             Self::NoRemote { .. } => "name another with --remote NAME".to_owned(),
             Self::NoBranch { .. } => "name another with --base BRANCH".to_owned(),
-            Self::Http(error) if error.to_string().contains("answered 401") => {
+            Self::Http(error) if error.is_unauthorized() => {
                 "the token is missing, wrong or has expired: set WARREN_FORGE_TOKEN, or let git's \
                  credential helper know a new one"
                     .to_owned()
@@ -118,6 +132,15 @@ impl GitError {
                 "it is left as it is. Merge or close that proposal, or delete the branch `{branch}`, \
                  and run it again; or propose on another with --branch NAME"
             ),
+            Self::OtherHost { .. } => {
+                "if it moved there, say so: git remote set-url REMOTE URL".to_owned()
+            }
+            Self::NotPrivate { .. } => {
+                "use its https url or SSH: git remote set-url REMOTE URL".to_owned()
+            }
+            Self::Remote { url, .. } if url.starts_with("ssh://") => {
+                "what ssh itself says stands above".to_owned()
+            }
             Self::OntoBase { .. } => {
                 "name another with --branch NAME, or leave that out: warren/ENVIRONMENT".to_owned()
             }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use git2::{Direction, FetchOptions, Oid, PushOptions, RemoteCallbacks, Repository};
 
-use super::credentials::{Credentials, host};
+use super::credentials::{Credentials, host, is_private};
 use super::error::GitError;
 use super::ssh;
 use crate::delivery::forge::Kind;
-use crate::pipeline::fetch::{Address, Budget, HttpError, Limits, over_http};
+use crate::pipeline::fetch::{Address, Budget, FetchError, HttpError, Limits, over_http};
 
 /// A remote of a repository.
 #[derive(Debug)]
 pub struct Remote {
     place: Place,
     credentials: Option<Credentials>,
+    /// What the repository runs instead of `ssh`.
+    ssh: Option<String>,
 }
 
 /// Where a remote is.
@@ -29,6 +31,9 @@ pub enum Place {
     /// A folder, or a `file://` url.
     Folder(String),
 }
+
+/// How many bytes are kept of what a remote's hooks say.
+const WORDS: usize = 2048;
 
 /// How a path that begins in the home of the user stands in an url of ours.
 const RELATIVE: &str = "./";
@@ -126,16 +131,20 @@ impl Remote {
                 known: known.unwrap_or_else(|| "none".to_owned()),
             }
         })?;
-        let url = String::from_utf8_lossy(remote.url_bytes()).into_owned();
+        // What is proposed is pushed: where pushes go elsewhere, all of it is there.
+        let url = remote.pushurl_bytes().unwrap_or_else(|| remote.url_bytes());
+        let url = String::from_utf8_lossy(url).into_owned();
         let folder = repository.workdir().unwrap_or_else(|| repository.path());
         let place = place(&url, folder);
         let credentials = match &place {
-            Place::Http(address) if !address.has_user() => {
-                Credentials::find(address.url(), forge, folder)
+            Place::Http(address) if !address.has_password() => {
+                Credentials::find(address.url(), address.user(), forge, folder)
             }
             _ => None,
         };
-        Ok(Self { place, credentials })
+        let config = repository.config().and_then(|mut config| config.snapshot());
+        let ssh = config.ok().and_then(|config| config.get_string("core.sshCommand").ok());
+        Ok(Self { place, credentials, ssh })
     }
 
     /// Where it is.
@@ -276,7 +285,7 @@ impl Remote {
         branch: &str,
         expected: Option<Oid>,
     ) -> Result<(), GitError> {
-        let (mut moved, mut refused) = (false, None);
+        let (mut moved, mut refused, mut words) = (false, None, Vec::new());
         let pushed = self.talk(|url| {
             let mut callbacks = RemoteCallbacks::new();
             callbacks.push_negotiation(|updates| {
@@ -292,6 +301,12 @@ impl Remote {
                 refused = status.map(str::to_owned);
                 Ok(())
             });
+            // What hooks say to whoever pushes.
+            callbacks.sideband_progress(|bytes| {
+                let room = WORDS.saturating_sub(words.len());
+                words.extend(bytes.iter().take(room));
+                true
+            });
             let mut options = PushOptions::new();
             options.remote_callbacks(callbacks);
             repository.remote_anonymous(url)?.push(&[refspec], Some(&mut options))
@@ -302,7 +317,13 @@ impl Remote {
         pushed?;
         match refused {
             None => Ok(()),
-            Some(reason) => {
+            Some(mut reason) => {
+                let words = String::from_utf8_lossy(&words).into_owned();
+                let lines = words.split(['\n', '\r']).map(str::trim);
+                for line in lines.filter(|line| !line.is_empty()) {
+                    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+                    reason = format!("{reason}; {line}");
+                }
                 Err(GitError::Refused { url: self.shown(), branch: branch.to_owned(), reason })
             }
         }
@@ -321,12 +342,20 @@ impl Remote {
                 };
                 let budget = Arc::new(Budget::new(Limits::PATIENT));
                 over_http(&address, &budget, work).map_err(|error| match error {
+                    HttpError::Http(FetchError::OtherHost { from, to }) => {
+                        GitError::OtherHost { from, to }
+                    }
+                    HttpError::Http(error)
+                        if error.is_unauthorized() && !is_private(address.url()) =>
+                    {
+                        GitError::NotPrivate { url: self.shown() }
+                    }
                     HttpError::Http(error) => error.into(),
                     HttpError::Git(error) => failed(error),
                 })
             }
             Place::Ssh(place) => {
-                ssh::register();
+                ssh::register(self.ssh.as_deref());
                 work(&format!("{}://{}", ssh::SCHEME, place.url())).map_err(failed)
             }
             Place::Folder(path) => work(path).map_err(failed),
@@ -385,7 +414,7 @@ mod tests {
 
     #[test]
     fn the_path_on_the_host_names_the_repository() {
-        let remote = |url: &str| Remote { place: of(url), credentials: None };
+        let remote = |url: &str| Remote { place: of(url), credentials: None, ssh: None };
         assert_eq!(remote("https://git.example/a/b.git").path(), "a/b");
         assert_eq!(remote("git@git.example:a/b.git").path(), "a/b");
         assert_eq!(remote("ssh://git@git.example:2222/a/b").path(), "a/b");

@@ -14,10 +14,14 @@ use super::remote::SshPlace;
 /// its `ssh`.
 pub(super) const SCHEME: &str = "warren+ssh";
 
-/// Registers the transport, once per process.
+/// The command line that the repository's configuration names: `core.sshCommand`.
+static CONFIGURED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Registers the transport, once per process, for a repository.
 #[allow(unsafe_code, reason = "libgit2's list of transports is a global")]
-pub(super) fn register() {
+pub(super) fn register(command: Option<&str>) {
     static ONCE: Once = Once::new();
+    *CONFIGURED.lock().unwrap_or_else(PoisonError::into_inner) = command.map(str::to_owned);
     ONCE.call_once(|| {
         // SAFETY: the list must not change while another thread reads it. Every
         // use of an ssh remote passes through here before libgit2 looks at it.
@@ -115,11 +119,12 @@ fn begin(url: &str, program: &str) -> Result<Talk, String> {
     }
 }
 
-/// The program that git uses: a command line in `GIT_SSH_COMMAND`, a program in
-/// `GIT_SSH`, else `ssh`.
+/// The program that git uses: a command line in `GIT_SSH_COMMAND` or in
+/// `core.sshCommand`, a program in `GIT_SSH`, else `ssh`.
 fn ssh() -> Command {
     let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(line) = read("GIT_SSH_COMMAND") {
+    let configured = || CONFIGURED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(line) = read("GIT_SSH_COMMAND").or_else(|| configured().map(OsString::from)) {
         let mut shell = Command::new("sh");
         let mut script = line;
         script.push(OsString::from(" \"$@\""));

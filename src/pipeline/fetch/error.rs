@@ -113,6 +113,12 @@ impl FetchError {
         matches!(self, Self::TagGone { .. } | Self::TagMoved { .. })
     }
 
+    /// Whether the source wants to know who asks, and does not know us.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::NotGit { reason, .. } if reason.contains("answered 401"))
+    }
+
     /// Two or three words for a version line: stable, and without a path or url.
     #[must_use]
     pub fn in_short(&self) -> &'static str {

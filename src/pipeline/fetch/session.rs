@@ -167,7 +167,7 @@ impl Session {
 
     fn request(&self, step: Step, url: &str, body: &[u8]) -> Result<Request<Vec<u8>>, FetchError> {
         let mut request = Request::builder().uri(url).header(header::USER_AGENT, "git/2 (warren)");
-        if let Some(authorization) = self.address.authorization() {
+        if let Some(authorization) = self.address.authorization(url) {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         request = request.header(header::ACCEPT, step.answer());

@@ -13,6 +13,10 @@ use crate::registry::store::{Listing, Page};
 /// How many folders are read ahead of the walk.
 const AHEAD: usize = 128;
 
+/// How many repositories are read ahead of later pages: about as many as
+/// [`Listings`](super::listings::Listings) has room for.
+const WARMED: usize = 30_000;
+
 /// A page of the repositories that the caller may pull from.
 pub(super) fn page(
     inner: &Inner,
@@ -51,6 +55,13 @@ pub(super) fn find(
         Walk { inner, last: "", accept: &stop, count: 0, entries: Vec::new(), more: false };
     walk.run()?;
     Ok(found.into_inner())
+}
+
+/// Reads what the next pages of the catalog will ask for, of this many
+/// repositories at most: whoever asked for one page asks for others, and a folder
+/// that the system has not in memory costs a trip to the disk.
+pub(super) fn warm(inner: &Inner) -> Result<(), FsError> {
+    find(inner, WARMED, &|_| false).map(|_| ())
 }
 
 struct Walk<'a> {

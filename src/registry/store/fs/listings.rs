@@ -2,7 +2,8 @@
 //! has the stamp that it was read with.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Inner;
 use super::cache::Cache;
@@ -11,6 +12,9 @@ use crate::fs::FsError;
 
 /// How much is remembered of folders, in bytes.
 const LISTINGS: usize = 12 << 20;
+
+/// How long what was read of the whole catalog is thought to be in memory.
+const WARM: Duration = Duration::from_mins(10);
 
 /// How many folders are read at the same time by [`Inner::read_ahead`].
 const READERS: usize = 8;
@@ -23,11 +27,25 @@ pub(super) struct Listings {
     cache: Cache<(Stamp, Arc<Names>)>,
     /// Held by who reads ahead.
     ahead: Mutex<()>,
+    /// When somebody last began to read all of the catalog.
+    warmed: Mutex<Option<Instant>>,
 }
 
 impl Default for Listings {
     fn default() -> Self {
-        Self { cache: Cache::new(LISTINGS), ahead: Mutex::default() }
+        Self { cache: Cache::new(LISTINGS), ahead: Mutex::default(), warmed: Mutex::default() }
+    }
+}
+
+impl Listings {
+    /// Whether it is time to read all of the catalog; who is told so does it.
+    pub(super) fn is_cold(&self) -> bool {
+        let mut warmed = self.warmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let cold = warmed.is_none_or(|then| then.elapsed() >= WARM);
+        if cold {
+            *warmed = Some(Instant::now());
+        }
+        cold
     }
 }
 

@@ -450,7 +450,13 @@ impl Store for FsStore {
         caller: &Permissions,
     ) -> Result<Listing<RepositoryName>, StoreError> {
         let (page, caller) = (page.clone(), caller.clone());
-        self.run(move |inner| Ok(catalog::page(inner, &page, &caller)?)).await
+        let listing = self.run(move |inner| Ok(catalog::page(inner, &page, &caller)?)).await?;
+        if listing.more && self.inner.listings.is_cold() {
+            let inner = Arc::clone(&self.inner);
+            // Nobody waits for it, and who meets an error is who asks.
+            tokio::spawn(quiet::run("catalog", move || catalog::warm(&inner)));
+        }
+        Ok(listing)
     }
 
     async fn collect(
