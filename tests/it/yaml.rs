@@ -405,11 +405,11 @@ fn shape(node: &Node) -> String {
         Value::Scalar(scalar) => format!("{:?}", (scalar.style(), scalar.text())),
         Value::Sequence(items) => format!("{:?}", items.iter().map(shape).collect::<Vec<_>>()),
         Value::Mapping(mapping) => {
-            let entry = |(key, value): (&_, &Node)| {
-                let key: &warren::pipeline::yaml::Scalar = key;
-                format!("{:?} {}", (key.style(), key.text()), shape(value))
-            };
-            format!("{:?}", mapping.iter().map(entry).collect::<Vec<_>>())
+            let mut entries = Vec::new();
+            for (key, value) in mapping.iter() {
+                entries.push(format!("{:?} {}", (key.style(), key.text()), shape(value)));
+            }
+            format!("{entries:?}")
         }
     }
 }
