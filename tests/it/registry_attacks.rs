@@ -145,6 +145,126 @@ async fn uploads_beyond_the_limit_are_asked_to_come_back() {
     assert!(String::from_utf8_lossy(&rest).contains("202"), "{}", String::from_utf8_lossy(&rest));
 }
 
+/// The head of a review whose body never comes, and its first byte.
+const SLOW_REVIEW: &[u8] =
+    b"POST /validate-image HTTP/1.1\r\nhost: r\r\ncontent-length: 100000\r\n\r\n{";
+
+async fn review(server: &Running) -> u16 {
+    let text = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"Pod"},"operation":"DELETE"}}"#;
+    let request = Request::post("/validate-image").header("host", "r").body(Body::from(text));
+    server.send(request.unwrap()).await.status().as_u16()
+}
+
+/// Whether the server has neither answered nor closed.
+fn is_waiting(stream: &TcpStream) -> bool {
+    let read = stream.try_read(&mut [0; 1]);
+    read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_does_not_wait_for_slow_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p"]).await;
+    let mut slow = Vec::new();
+    for _ in 0..32 {
+        let mut stream = server.connect().await;
+        stream.write_all(SLOW_REVIEW).await.unwrap();
+        slow.push(stream);
+    }
+    // Those that are there are read in the order that they came.
+    still_welcomes(&server).await;
+    assert_eq!(review(&server).await, 200);
+    assert!(slow.iter().all(is_waiting), "it was answered before any of them was given up");
+}
+
+/// As [`still_answers`], where there are users.
+async fn still_welcomes(server: &Running) {
+    assert_eq!(server.get("/healthz", &[]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_send_slowly_lock_nobody_out() {
+    const PLACES: usize = 16;
+    let dir = tempfile::tempdir().unwrap();
+    let places = format!("--max-connections={PLACES}");
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p", &places]).await;
+    // A push that is refused is read to its end as well, for a while.
+    let push = b"PUT /v2/a/manifests/x HTTP/1.1\r\nhost: r\r\ncontent-length: 100000\r\n\r\n{";
+    for head in [SLOW_REVIEW, push] {
+        let mut attack = Vec::new();
+        for _ in 0..2 * PLACES {
+            let address = server.address;
+            attack.push(tokio::spawn(async move {
+                loop {
+                    let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+                    let _ = stream.write_all(head).await;
+                    to_the_end(&mut stream).await;
+                }
+            }));
+        }
+        // Time to take every place.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for _ in 0..3 {
+            let answered =
+                tokio::time::timeout(std::time::Duration::from_secs(8), still_welcomes(&server));
+            assert!(answered.await.is_ok(), "locked out");
+        }
+        for task in attack {
+            task.abort();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_for_reviews_is_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p"]).await;
+    // Almost the largest review each, and the whole memory together.
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        let head = "POST /validate-image HTTP/1.1\r\nhost: r\r\ncontent-length: 8000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The first of them is ended meanwhile.
+        let _ = stream.write_all(&vec![b' '; 7_900_000]).await;
+        slow.push(stream);
+    }
+    let mut first = [0; 12];
+    slow[0].read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 429");
+    assert_eq!(review(&server).await, 200);
+    assert!(is_waiting(&slow[2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_leaves_places_for_the_uploads_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["--max-uploads=3", "--trusted-proxies=127.0.0.1"];
+    let server = Running::start(dir.path(), &arguments).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        let head = "PUT /v2/a/manifests/x HTTP/1.1\r\nhost: r\r\nx-forwarded-for: 192.0.2.1\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        busy.push(stream);
+    }
+    let push = async |client: &str| {
+        let request = Request::put("/v2/a/manifests/y")
+            .header("host", "r")
+            .header("x-forwarded-for", client)
+            .header("content-type", "text/plain")
+            .body(Body::from("{}"));
+        server.send(request.unwrap()).await
+    };
+    let refused = push("192.0.2.1").await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(header(&refused, "retry-after"), "2");
+    assert_eq!(push("192.0.2.2").await.status(), 201);
+}
+
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -242,3 +242,42 @@ fn a_quiet_log_still_has_the_audit() {
     push_image(&process, "");
     assert_eq!(process.line(|line| line["target"] == "audit")["action"], "push_blob");
 }
+
+/// Each of these manifests is as large as one may be, and all come together.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_manifests_take_turns_in_the_memory() {
+    const CLIENTS: usize = 48;
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--log-level=warn,warren::registry::server=info"]);
+    let address = process.address.clone();
+    let mut pushes = Vec::new();
+    for number in 0..CLIENTS {
+        let address = address.clone();
+        pushes.push(tokio::spawn(async move {
+            let mut text = format!("{number}:");
+            text.extend(std::iter::repeat_n(' ', (4 << 20) - text.len()));
+            let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let request = Request::put(format!("/v2/a/manifests/t{number}"))
+                .header("host", "r")
+                .header("content-type", "text/plain")
+                .body(Body::from(text))
+                .unwrap();
+            crate::registry_support::http1(stream, request).await.status().as_u16()
+        }));
+    }
+    let mut taken = 0;
+    for push in pushes {
+        match push.await.unwrap() {
+            201 => taken += 1,
+            // On a slow machine not all of them come to their turn.
+            status => assert_eq!(status, 429),
+        }
+    }
+    assert!(taken > 0);
+    let text = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+    let peak = "process_resident_memory_peak_bytes ";
+    let peak = text.lines().find_map(|line| line.strip_prefix(peak)).unwrap();
+    let peak = peak.parse::<f64>().unwrap();
+    eprintln!("{taken} of {CLIENTS} taken, at most {:.0} MiB", peak / 1048576.0);
+    assert!(peak < 96e6, "{peak} bytes for {} bytes of manifests", CLIENTS << 22);
+}

@@ -150,6 +150,7 @@ impl Server {
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
+        registry.limits.body_rate = settings.operating.min_body_rate.value;
         registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
         registry.admission.replace(Rules::of(&settings));
         let registry = Arc::new(registry);
@@ -167,7 +168,12 @@ impl Server {
                 gate: Arc::clone(&gate),
                 tracer: tracer.clone(),
             }),
-            uploads: Arc::new(Uploads::new(operating.max_uploads.value, metrics.clone())),
+            uploads: Arc::new(Uploads::new(
+                operating.max_uploads.value,
+                operating.max_uploads_per_client.value,
+                settings.trusted_proxies.value.clone(),
+                metrics.clone(),
+            )),
             metrics: operating.metrics.value,
         };
         let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
