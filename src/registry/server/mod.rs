@@ -216,7 +216,9 @@ impl Server {
         warn(settings, list.is_open());
         let data_dir = &settings.data_dir.value;
         match data_dir.ancestors().find(|folder| folder.exists()) {
-            Some(folder) => fs::probe_writable(folder).map_err(|error| unusable(settings, &error)),
+            Some(folder) => fs::probe_writable(folder)
+                .or_else(unless_there(data_dir))
+                .map_err(|error| unusable(settings, &error)),
             None => Ok(()),
         }
     }
@@ -398,7 +400,21 @@ fn prepare_data_dir(settings: &Settings) -> Result<(), ServerError> {
     let data_dir: &Path = &settings.data_dir.value;
     fs::create_dir_all(data_dir)
         .and_then(|()| fs::probe_writable(data_dir))
+        .or_else(unless_there(data_dir))
         .map_err(|error| unusable(settings, &error))
+}
+
+/// A store that is there is served also where its disk takes no writes now:
+/// else a pod that is started again on a full disk could neither be pulled from
+/// nor make room by deletions.
+fn unless_there(data_dir: &Path) -> impl FnOnce(fs::FsError) -> Result<(), fs::FsError> {
+    move |error| {
+        if !error.takes_no_writes() || !FsStore::is_in(data_dir) {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the data folder takes no writes: what it holds is served, pushes are refused, and the readiness says so");
+        Ok(())
+    }
 }
 
 fn unusable(settings: &Settings, error: &fs::FsError) -> ServerError {

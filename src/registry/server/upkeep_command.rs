@@ -168,7 +168,7 @@ async fn obey(job: Job, settings: &Settings) -> Result<Value, ServerError> {
     if let Some(result) = control::ask(data_dir, job, tell).await {
         return result.map_err(failed);
     }
-    if !data_dir.join("layout").is_file() {
+    if !FsStore::is_in(data_dir) {
         let origin = &settings.data_dir.origin;
         return Err(failed(format!("there is no registry in it ({origin}); see --data-dir")));
     }

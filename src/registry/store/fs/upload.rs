@@ -52,6 +52,7 @@ pub(super) fn create(
     repository: &RepositoryName,
     algorithm: Algorithm,
 ) -> Result<UploadId, StoreError> {
+    inner.process.join(&inner.disk)?;
     let uploads = inner.layout.uploads();
     let id = UploadId::random().at("draw a random name in", &uploads)?;
     let folder = inner.layout.upload(&id);
@@ -93,6 +94,7 @@ pub(super) fn resume(
     id: &UploadId,
 ) -> Result<Option<FsUpload>, StoreError> {
     let Some(status) = status(inner, repository, id)? else { return Ok(None) };
+    inner.process.join(&inner.disk)?;
     let folder = inner.layout.upload(id);
     let path = folder.join("data");
     let Some(file) = lock(inner, &path)? else { return Ok(None) };
@@ -120,6 +122,7 @@ pub(super) fn once(
     repository: &RepositoryName,
     algorithm: Algorithm,
 ) -> Result<FsUpload, StoreError> {
+    inner.process.join(&inner.disk)?;
     let temporary = inner.disk.temporary()?;
     let path = temporary.path.clone();
     let file = inner.disk.create(&path)?;
