@@ -278,6 +278,6 @@ async fn many_large_manifests_take_turns_in_the_memory() {
     let peak = "process_resident_memory_peak_bytes ";
     let peak = text.lines().find_map(|line| line.strip_prefix(peak)).unwrap();
     let peak = peak.parse::<f64>().unwrap();
-    eprintln!("{taken} of {CLIENTS} taken, at most {:.0} MiB", peak / 1048576.0);
+    eprintln!("{taken} of {CLIENTS} taken, at most {:.0} MiB", peak / f64::from(1 << 20));
     assert!(peak < 96e6, "{peak} bytes for {} bytes of manifests", CLIENTS << 22);
 }

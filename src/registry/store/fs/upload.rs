@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Inner;
 use super::direct::{BLOCK, Direct};
 use super::disk::Temporary;
+use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs::{self, At as _, FsError};
 use crate::registry::name::RepositoryName;
@@ -449,7 +450,12 @@ impl Open {
         let metadata = self.file.metadata().at("look at", &self.path)?;
         let pin = inner.leases.pin(expected);
         inner.place_blob(repository, &self.path, expected, self.written, &pin)?;
-        inner.verified(expected, &metadata);
+        // Its new name has changed the time of its last change, and nothing else.
+        if let Ok(placed) = self.file.metadata()
+            && Stamp::of(&placed).has_content_of(&Stamp::of(&metadata))
+        {
+            inner.verified(expected, &placed);
+        }
         // The damaged one has been replaced. Its leftover harms nobody.
         let _ = inner.disk.unlink(&inner.layout.quarantined(expected));
         Ok(self.written)
