@@ -28,6 +28,8 @@ const LEAST: usize = 4096;
 /// the others waiting.
 #[derive(Debug)]
 pub struct Room {
+    /// Held by who makes something of a body, which takes many times its bytes.
+    turn: Arc<Semaphore>,
     all: Arc<Semaphore>,
     each: usize,
     clients: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
@@ -36,8 +38,20 @@ pub struct Room {
 /// A part of the room, for as long as this is there.
 #[derive(Debug)]
 pub struct Part {
+    turn: Arc<Semaphore>,
     _all: OwnedSemaphorePermit,
     _each: OwnedSemaphorePermit,
+}
+
+impl Part {
+    /// Waits until nobody else makes something of a body, and keeps others from
+    /// it as long as the result is there.
+    ///
+    /// # Errors
+    /// None in practice: the turns don't end.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, RegistryError> {
+        Arc::clone(&self.turn).acquire_owned().await.map_err(RegistryError::internal)
+    }
 }
 
 impl Room {
@@ -46,7 +60,8 @@ impl Room {
     pub fn new(bytes: usize) -> Self {
         let pieces = (bytes / PIECE).clamp(2, Semaphore::MAX_PERMITS);
         let (all, each) = (Arc::new(Semaphore::new(pieces)), pieces / 2);
-        Self { all, each, clients: Mutex::default() }
+        let turn = Arc::new(Semaphore::new(1));
+        Self { turn, all, each, clients: Mutex::default() }
     }
 
     /// Waits for room for a body of so many bytes.
@@ -61,7 +76,8 @@ impl Room {
             // In this order: who waits for its own share keeps nothing from others.
             let each = own.acquire_many_owned(pieces).await;
             let all = Arc::clone(&self.all).acquire_many_owned(pieces).await;
-            each.and_then(|each| Ok(Part { _all: all?, _each: each }))
+            let turn = Arc::clone(&self.turn);
+            each.and_then(|each| Ok(Part { turn, _all: all?, _each: each }))
         });
         match taken.await {
             Ok(part) => part.map_err(RegistryError::internal),

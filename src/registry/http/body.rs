@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::call::Call;
 use super::handoff::Handoff;
@@ -78,6 +79,9 @@ impl hyper::body::Body for BlobBody {
 /// How much of a manifest is taken in before there is room for it: nearly all
 /// are smaller, and wait for nobody.
 const SMALL: usize = 16 * 1024;
+
+/// From how many bytes on manifests are read one after the other.
+const LARGE: usize = 256 * 1024;
 
 /// How long whoever has room for a manifest may take in any case.
 const IN_ANY_CASE: Duration = Duration::from_secs(10);
@@ -151,6 +155,8 @@ fn cut(error: axum::Error) -> RegistryError {
 pub(super) struct Collected {
     pub(super) bytes: Bytes,
     pub(super) room: Option<Part>,
+    /// Whose turn it is to be read, where it is large.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A whole body, which is a manifest.
@@ -194,7 +200,11 @@ pub(super) async fn manifest<S: Store>(
         }
         all.extend_from_slice(&bytes);
     }
-    Ok(Collected { bytes: all.into(), room: part })
+    let turn = match &part {
+        Some(part) if all.len() > LARGE => Some(part.turn().await?),
+        _ => None,
+    };
+    Ok(Collected { bytes: all.into(), room: part, turn })
 }
 
 /// How long a large manifest may take: others wait for its room.

@@ -81,7 +81,7 @@ pub(super) async fn push<S: Store>(
     let parameters =
         call.parameters("tag").map(str::parse::<Tag>).collect::<Result<Vec<_>, _>>()?;
     // The room is held until all that was made of the bytes is gone again.
-    let Collected { bytes, room: _room } = body::manifest(call, body).await?;
+    let Collected { bytes, room: _room, turn: _turn } = body::manifest(call, body).await?;
     let digest = checked_digest(reference, &bytes)?;
     let (media_type, manifest) = Manifest::parse(call.header(&CONTENT_TYPE), &bytes)?;
     let warnings = warnings::of_push(call, name, reference, &media_type, &manifest).await?;
