@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use warren::digest::Digest;
 
+use crate::registry_process::Process;
 use crate::registry_support::{Running, header, http1, http2, request};
 
 async fn still_answers(server: &Running) {
@@ -111,6 +113,42 @@ async fn an_endless_manifest_is_refused() {
     drop(read);
     sending.await.unwrap();
     still_answers(&server).await;
+}
+
+/// What never ends is taken as far as the disk goes; then it is refused, the
+/// connection ends, and nothing of it is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_blob_ends_with_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start_limited(dir.path(), 4096, &[]);
+    let digest = Digest::sha256(b"");
+    let begun = process.send("POST /v2/a/blobs/uploads/", &[], b"");
+    let path = begun.header("location").to_owned();
+    for line in [
+        format!("POST /v2/a/blobs/uploads/?digest={digest}"),
+        format!("PATCH {path}"),
+        format!("PUT {path}?digest={digest}"),
+    ] {
+        let stream = TcpStream::connect(&process.address).await.unwrap();
+        let (mut read, mut write) = stream.into_split();
+        let head = format!("{line} HTTP/1.1\r\nhost: r\r\ntransfer-encoding: chunked\r\n\r\n");
+        let sending = tokio::spawn(async move {
+            let _ = write.write_all(head.as_bytes()).await;
+            let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
+            while write.write_all(&chunk).await.is_ok() {}
+        });
+        let mut status = [0; 12];
+        read.read_exact(&mut status).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 507", "{line}");
+        let mut rest = Vec::new();
+        let _ = read.read_to_end(&mut rest).await;
+        drop(read);
+        sending.await.unwrap();
+        assert_eq!(process.send("GET /v2/", &[], b"").status, 200);
+    }
+    assert_eq!(process.send(&format!("DELETE {path}"), &[], b"").status, 204);
+    let left = |folder: &str| warren::fs::list(&dir.path().join(folder)).unwrap();
+    assert_eq!((left("tmp").len(), left("uploads").len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

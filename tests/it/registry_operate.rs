@@ -281,3 +281,49 @@ async fn many_large_manifests_take_turns_in_the_memory() {
     eprintln!("{taken} of {CLIENTS} taken, at most {:.0} MiB", peak / f64::from(1 << 20));
     assert!(peak < 96e6, "{peak} bytes for {} bytes of manifests", CLIENTS << 22);
 }
+
+#[test]
+fn the_audit_has_every_way_to_push_mount_and_delete_a_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["-U", "alice", "-P", "secret"]);
+    let authorization = basic("alice", "secret");
+    let headers = [("authorization", authorization.as_str())];
+    let send = |line: &str, body: &[u8], status: u16| {
+        let answer = process.send(line, &headers, body);
+        assert_eq!(answer.status, status, "{line}");
+        answer.header("location").to_owned()
+    };
+    let (blob, other) = (Digest::sha256(b"blob"), Digest::sha256(b"other"));
+    let path = send("POST /v2/a/blobs/uploads/", b"", 202);
+    send(&format!("PATCH {path}"), b"bl", 202);
+    send(&format!("PUT {path}?digest={blob}"), b"ob", 201);
+    send(&format!("POST /v2/b/blobs/uploads/?mount={blob}&from=a"), b"", 201);
+    // What can't be mounted becomes an upload, which has pushed nothing yet.
+    let path = send(&format!("POST /v2/b/blobs/uploads/?mount={other}&from=a"), b"", 202);
+    send(&format!("PUT {path}?digest={other}"), b"wrong", 400);
+    send(&format!("DELETE /v2/b/blobs/{blob}"), b"", 202);
+    send(&format!("DELETE /v2/b/blobs/{blob}"), b"", 404);
+    process.terminate();
+    let log = process.ended();
+    let text = |line: &Value, key: &str| line[key].as_str().unwrap_or("-").to_owned();
+    let audit: Vec<String> = log
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["target"] == "audit")
+        .map(|line| {
+            assert_eq!(line["user"], "alice");
+            let keys = ["action", "repository", "reference", "digest", "outcome"];
+            keys.map(|key| text(&line, key)).join(" ")
+        })
+        .collect();
+    assert_eq!(
+        audit,
+        [
+            format!("push_blob a - {blob} ok"),
+            format!("mount_blob b - {blob} ok"),
+            "push_blob b - - refused".to_owned(),
+            format!("delete_blob b {blob} - ok"),
+            format!("delete_blob b {blob} - refused"),
+        ]
+    );
+}

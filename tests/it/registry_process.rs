@@ -28,11 +28,20 @@ impl Process {
         Self::start_with(Self::full(&[]), data_dir, arguments)
     }
 
+    /// The same on a disk that takes files of so many KiB, in whole half KiB.
+    pub fn start_limited(data_dir: &Path, kibibytes: usize, arguments: &[&str]) -> Self {
+        Self::start_with(Self::limited(kibibytes, &[]), data_dir, arguments)
+    }
+
     /// The binary with these arguments and more, which may write to no file.
     pub fn full(arguments: &[&str]) -> Command {
+        Self::limited(0, arguments)
+    }
+
+    fn limited(kibibytes: usize, arguments: &[&str]) -> Command {
         let mut command = Command::new("/bin/sh");
-        let script = r#"trap '' XFSZ; ulimit -f 0; exec "$0" "$@""#;
-        command.args(["-c", script, env!("CARGO_BIN_EXE_warren-registry")]).args(arguments);
+        let script = format!(r#"trap '' XFSZ; ulimit -f {}; exec "$0" "$@""#, kibibytes * 2);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_warren-registry")]).args(arguments);
         command
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use warren::digest::Digest;
 use warren::fs;
 
+use crate::registry_process::Process;
 use crate::registry_pull::flip_unseen;
 use crate::registry_support::Running;
 
@@ -180,6 +181,66 @@ async fn cut_or_refused(server: &Running, path: &str) -> bool {
     let _ = stream.read_to_end(&mut all).await;
     let text = String::from_utf8_lossy(&all).into_owned();
     !text.starts_with("HTTP/1.1 200") || text.ends_with("\r\n\r\n")
+}
+
+/// Contents of half a MiB each, which a scrub at a MiB a second takes long to read.
+const HALVES: usize = 3;
+
+fn push_halves(process: &Process) -> Vec<Digest> {
+    let push = |number: usize| {
+        let bytes = vec![b'0' + u8::try_from(number).unwrap(); 1 << 19];
+        let digest = Digest::sha256(&bytes);
+        let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+        assert_eq!(process.send(&line, &[], &bytes).status, 201);
+        digest
+    };
+    (0..HALVES).map(push).collect()
+}
+
+#[test]
+fn a_scrub_runs_by_itself_at_its_rate_and_finds_what_rotted() {
+    let root = tempfile::tempdir().unwrap();
+    let process = Process::start(root.path(), &["--scrub-interval=off"]);
+    let digests = push_halves(&process);
+    process.terminate();
+    process.ended();
+    let hex = digests[1].hex();
+    flip_unseen(&root.path().join("blobs/sha256").join(&hex[..2]).join(hex));
+
+    let process = Process::start(root.path(), &["--scrub-interval=1s", "--scrub-rate=1"]);
+    let done = process.line(|line| line["message"] == "scrubbed the store");
+    assert_eq!((&done["contents"], &done["damaged"]), (&3.into(), &1.into()), "{done}");
+    assert_eq!((&done["bytes"], &done["finished"]), (&(HALVES << 19).into(), &true.into()));
+    for (digest, status) in digests.iter().zip([200, 404, 200]) {
+        assert_eq!(process.send(&format!("HEAD /v2/a/blobs/{digest}"), &[], b"").status, status);
+    }
+    let metrics = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse::<f64>().unwrap()
+    };
+    let items = "warren_registry_task_items_total";
+    assert!(value(&format!(r#"{items}{{task="scrub",treatment="damaged"}}"#)) >= 1.0);
+    assert!(value(&format!(r#"{items}{{task="scrub",treatment="examined"}}"#)) >= 3.0);
+    // A MiB and a half at a MiB a second; a slow machine only takes longer.
+    let seconds = value(r#"warren_registry_task_seconds_total{task="scrub"}"#);
+    assert!(seconds > 1.3, "{seconds}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_scrub_tells_of_its_progress() {
+    let root = tempfile::tempdir().unwrap();
+    let process = Process::start(root.path(), &["--scrub-interval=off"]);
+    push_halves(&process);
+    let scrub = || line("scrub", root.path(), &["--rate", "1"]);
+    let (out, told, code) = run(scrub()).await;
+    assert_eq!(code, 0, "{out}{told}");
+    assert!(told.contains("looked at "), "by the server: {told}");
+    process.terminate();
+    process.ended();
+    let (out, told, code) = run(scrub()).await;
+    assert_eq!(code, 0, "{out}{told}");
+    assert!(told.contains("looked at "), "by the command: {told}");
 }
 
 #[test]
