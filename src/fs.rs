@@ -26,6 +26,22 @@ impl FsError {
     }
 }
 
+impl FsError {
+    /// Whether the disk, or the share of it that this process may use, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
+
+    /// Whether the disk only takes no writes now: what is there can be read,
+    /// and on a full one removed.
+    #[must_use]
+    pub fn takes_no_writes(&self) -> bool {
+        self.is_full() || self.kind() == io::ErrorKind::ReadOnlyFilesystem
+    }
+}
+
 /// Adds the step and the path to an IO result.
 pub trait At<T> {
     /// Turns the error into an [`FsError`].

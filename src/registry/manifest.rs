@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::{ErrorCode, RegistryError};
 use super::media::{self, Kind};
@@ -62,13 +63,14 @@ impl Manifest {
                     invalid(format!("the Content-Type `{text}` is no media type"))
                 })?),
             };
-        let known = content_type.as_deref().map(media::kind);
+        if let Some(media_type) = &content_type
+            && media::kind(media_type) == Kind::Other
+            && !is_schema_1(media_type)
+        {
+            return Ok((media_type.clone(), Self::of_unknown(bytes)));
+        }
         let raw = match serde_json::from_slice::<Raw>(bytes) {
             Ok(raw) => raw,
-            // A type that the registry doesn't know may be anything at all.
-            Err(_) if known == Some(Kind::Other) => {
-                return Ok((content_type.unwrap_or_default(), Self::default()));
-            }
             Err(error) => return Err(invalid(format!("the manifest can't be read: {error}"))),
         };
         let media_type = match (content_type, &raw.media_type) {
@@ -84,19 +86,55 @@ impl Manifest {
                 return Err(invalid("the manifest has neither a Content-Type nor a mediaType"));
             }
         };
-        if matches!(media_type.as_str(), media::DOCKER_SCHEMA_1 | media::DOCKER_SCHEMA_1_SIGNED) {
+        if is_schema_1(&media_type) {
             return Err(invalid("Docker schema 1 manifests are not supported; push schema 2"));
         }
-        let manifest = raw.into_manifest(media::kind(&media_type))?;
+        let manifest = match media::kind(&media_type) {
+            Kind::Other => Self::of_unknown(bytes),
+            kind => raw.into_manifest(kind)?,
+        };
         Ok((media_type, manifest))
     }
+
+    /// What a manifest of a type that the registry doesn't know says. It may be
+    /// anything at all, so nothing in it is wrong and nothing is required of
+    /// its repository. One that names a subject as OCI's do is its referrer.
+    fn of_unknown(bytes: &[u8]) -> Self {
+        let Ok(found) = serde_json::from_slice::<Unknown>(bytes) else { return Self::default() };
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let field = |value: &Option<Value>, name: &str| text(value.as_ref()?.get(name));
+        let annotations = found.annotations.and_then(|found| serde_json::from_value(found).ok());
+        Self {
+            subject: field(&found.subject, "digest").and_then(|digest| digest.parse().ok()),
+            artifact_type: text(found.artifact_type.as_ref())
+                .or_else(|| field(&found.config, "mediaType")),
+            annotations,
+            ..Self::default()
+        }
+    }
+}
+
+fn is_schema_1(media_type: &str) -> bool {
+    matches!(media_type, media::DOCKER_SCHEMA_1 | media::DOCKER_SCHEMA_1_SIGNED)
+}
+
+/// The fields of a manifest of an unknown type that may say who it refers to.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unknown {
+    artifact_type: Option<Value>,
+    config: Option<Value>,
+    subject: Option<Value>,
+    annotations: Option<Value>,
 }
 
 /// The fields of image manifests and indexes that matter here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
-    schema_version: Option<serde_json::Value>,
+    schema_version: Option<Value>,
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
@@ -135,8 +173,8 @@ impl RawDescriptor {
 
 impl Raw {
     fn into_manifest(self, kind: Kind) -> Result<Manifest, RegistryError> {
-        let version_2 = self.schema_version.as_ref().and_then(serde_json::Value::as_u64) == Some(2);
-        if kind != Kind::Other && !version_2 {
+        let version_2 = self.schema_version.as_ref().and_then(Value::as_u64) == Some(2);
+        if !version_2 {
             return Err(invalid("the manifest's schemaVersion must be 2"));
         }
         match kind {
@@ -243,6 +281,35 @@ mod tests {
     fn unknown_types_are_kept_as_they_are() {
         let (media_type, manifest) = Manifest::parse(Some("a/x"), b"\xff not json").unwrap();
         assert_eq!((media_type.as_str(), manifest), ("a/x", Manifest::default()));
+        let digest = Digest::sha256(b"absent");
+        let layers = format!(r#"{{"layers":[{{"digest":"{digest}"}}],"schemaVersion":7}}"#);
+        for text in [
+            r#"{"mediaType":"text/plain"}"#,
+            r#"{"manifests":[{"digest":"whatever"}]}"#,
+            r#"{"subject":{"digest":"none"}}"#,
+            r#"{"subject":5,"config":[],"annotations":{"a":1},"layers":{"a":[]}}"#,
+            "[[[]]]",
+            &layers,
+        ] {
+            let parsed = Manifest::parse(Some("application/vnd.example+json"), text.as_bytes());
+            let (media_type, manifest) = parsed.unwrap();
+            assert_eq!(media_type, "application/vnd.example+json");
+            assert_eq!(manifest, Manifest::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_may_refer_to_a_subject() {
+        let digest = Digest::sha256(b"subject");
+        for (content_type, field) in [(Some("a/x"), "text/plain"), (None, "a/x")] {
+            let text = format!(
+                r#"{{"mediaType":"{field}","subject":{{"digest":"{digest}"}},"config":{{"mediaType":"a/config"}},"annotations":{{"a":"b"}}}}"#
+            );
+            let (media_type, manifest) = Manifest::parse(content_type, text.as_bytes()).unwrap();
+            assert_eq!((media_type.as_str(), manifest.subject.unwrap()), ("a/x", digest.clone()));
+            assert_eq!(manifest.artifact_type.as_deref(), Some("a/config"));
+            assert_eq!(manifest.annotations.unwrap()["a"], "b");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admission;
 pub mod auth;
+pub mod bodies;
 pub mod error;
 pub mod http;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! Networks of IP addresses.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// All addresses that begin alike: `10.0.0.0/8`, or one address.
@@ -27,6 +27,19 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+/// A client as far as it can't choose its own address: with IPv6 whoever has
+/// one address has the 64 bits behind it.
+#[must_use]
+pub fn of_client(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -1,11 +1,19 @@
 //! The registry as its handlers see it: a store and the limits around it.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::admission::Rules;
+use super::bodies::{Arrivals, Room};
 use super::metrics::{Job, Metrics, Outcome, Treatment};
 use super::store::Store;
 use super::swap::Swap;
+
+/// How many of the largest manifests arrive at the same time.
+const MANIFESTS: usize = 4;
+
+/// How many bytes of reviews arrive at the same time.
+const REVIEWS: usize = 16 << 20;
 
 /// What an operator can set about the protocol.
 #[derive(Clone, Debug)]
@@ -23,6 +31,11 @@ pub struct Limits {
     pub upload_expiry: Duration,
     /// How long a request waits for another one to let go of an upload.
     pub upload_wait: Duration,
+    /// How many bytes of a request's body come in a second, over
+    /// [`Limits::body_window`], at least.
+    pub body_rate: u64,
+    /// Over how long the bytes of a body are counted.
+    pub body_window: Duration,
 }
 
 impl Default for Limits {
@@ -34,6 +47,8 @@ impl Default for Limits {
             referrers_bytes: 4 * 1024 * 1024,
             upload_expiry: Duration::from_hours(24),
             upload_wait: Duration::from_secs(5),
+            body_rate: 1024,
+            body_window: Duration::from_mins(1),
         }
     }
 }
@@ -49,6 +64,10 @@ pub struct Registry<S> {
     pub admission: Swap<Rules>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where reviews arrive.
+    pub reviews: Arrivals,
+    /// Where manifests arrive that aren't small.
+    manifests: OnceLock<Room>,
 }
 
 impl<S: Store> Registry<S> {
@@ -59,7 +78,16 @@ impl<S: Store> Registry<S> {
             limits: Limits::default(),
             admission: Swap::default(),
             metrics: Metrics::default(),
+            reviews: Arrivals::new(REVIEWS),
+            manifests: OnceLock::new(),
         }
+    }
+
+    /// The room for manifests that aren't small, by the limits of the first
+    /// time that it is asked for.
+    pub fn room(&self) -> &Room {
+        self.manifests
+            .get_or_init(|| Room::new(self.limits.manifest_bytes.saturating_mul(MANIFESTS)))
     }
 
     /// Sweeps out expired uploads now and then, for ever: to be spawned by the

@@ -81,7 +81,8 @@ impl<S: Store> Registry<S> {
         log_scrub(&result);
         if let Ok(found) = &result {
             run.count(Treatment::Examined, found.contents, found.bytes);
-            run.count(Treatment::Damaged, found.damaged.len() as u64, 0);
+            let damaged = found.damaged.len() + found.in_place.len();
+            run.count(Treatment::Damaged, damaged as u64, 0);
             run.end(Outcome::Ok);
         }
         result
@@ -145,6 +146,7 @@ fn log_scrub(result: &Result<Scrubbed, StoreError>) {
             contents = found.contents,
             bytes = found.bytes,
             damaged = found.damaged.len(),
+            in_place = found.in_place.len(),
             unreadable = found.unreadable.len(),
             finished = found.finished,
             "scrubbed the store"

@@ -18,6 +18,15 @@ disk_cases() {
     check "read-only disk: pulls go on, pushes get 503, and so does readiness" disk_read_only
     check "the server has been up all the while" kill -0 "${pids[disk]}"
     registry_stop disk
+    mount -o remount,ro "$data"
+    registry_start disk 8200 || return 1
+    check "read-only disk: a server starts on it and goes on when it is writable" disk_read_only
+    registry_stop disk
+    dd if=/dev/zero of="$data/filler" bs=4k status=none 2>/dev/null || true
+    registry_start disk 8200 || return 1
+    check "full disk: a server starts on it, and makes room" disk_full
+    check "full disk: with room again all goes on" disk_room
+    registry_stop disk
     umount "$data"
 }
 

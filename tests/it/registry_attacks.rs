@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use warren::digest::Digest;
 
+use crate::registry_process::Process;
 use crate::registry_support::{Running, header, http1, http2, request};
 
 async fn still_answers(server: &Running) {
@@ -113,6 +115,42 @@ async fn an_endless_manifest_is_refused() {
     still_answers(&server).await;
 }
 
+/// What never ends is taken as far as the disk goes; then it is refused, the
+/// connection ends, and nothing of it is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_blob_ends_with_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start_limited(dir.path(), 4096, &[]);
+    let digest = Digest::sha256(b"");
+    let begun = process.send("POST /v2/a/blobs/uploads/", &[], b"");
+    let path = begun.header("location").to_owned();
+    for line in [
+        format!("POST /v2/a/blobs/uploads/?digest={digest}"),
+        format!("PATCH {path}"),
+        format!("PUT {path}?digest={digest}"),
+    ] {
+        let stream = TcpStream::connect(&process.address).await.unwrap();
+        let (mut read, mut write) = stream.into_split();
+        let head = format!("{line} HTTP/1.1\r\nhost: r\r\ntransfer-encoding: chunked\r\n\r\n");
+        let sending = tokio::spawn(async move {
+            let _ = write.write_all(head.as_bytes()).await;
+            let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
+            while write.write_all(&chunk).await.is_ok() {}
+        });
+        let mut status = [0; 12];
+        read.read_exact(&mut status).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 507", "{line}");
+        let mut rest = Vec::new();
+        let _ = read.read_to_end(&mut rest).await;
+        drop(read);
+        sending.await.unwrap();
+        assert_eq!(process.send("GET /v2/", &[], b"").status, 200);
+    }
+    assert_eq!(process.send(&format!("DELETE {path}"), &[], b"").status, 204);
+    let left = |folder: &str| warren::fs::list(&dir.path().join(folder)).unwrap();
+    assert_eq!((left("tmp").len(), left("uploads").len()), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_beyond_the_limit_are_asked_to_come_back() {
     let dir = tempfile::tempdir().unwrap();
@@ -143,6 +181,126 @@ async fn uploads_beyond_the_limit_are_asked_to_come_back() {
     let mut rest = [0; 25];
     busy.read_exact(&mut rest).await.unwrap();
     assert!(String::from_utf8_lossy(&rest).contains("202"), "{}", String::from_utf8_lossy(&rest));
+}
+
+/// The head of a review whose body never comes, and its first byte.
+const SLOW_REVIEW: &[u8] =
+    b"POST /validate-image HTTP/1.1\r\nhost: r\r\ncontent-length: 100000\r\n\r\n{";
+
+async fn review(server: &Running) -> u16 {
+    let text = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"Pod"},"operation":"DELETE"}}"#;
+    let request = Request::post("/validate-image").header("host", "r").body(Body::from(text));
+    server.send(request.unwrap()).await.status().as_u16()
+}
+
+/// Whether the server has neither answered nor closed.
+fn is_waiting(stream: &TcpStream) -> bool {
+    let read = stream.try_read(&mut [0; 1]);
+    read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_does_not_wait_for_slow_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p"]).await;
+    let mut slow = Vec::new();
+    for _ in 0..32 {
+        let mut stream = server.connect().await;
+        stream.write_all(SLOW_REVIEW).await.unwrap();
+        slow.push(stream);
+    }
+    // Those that are there are read in the order that they came.
+    still_welcomes(&server).await;
+    assert_eq!(review(&server).await, 200);
+    assert!(slow.iter().all(is_waiting), "it was answered before any of them was given up");
+}
+
+/// As [`still_answers`], where there are users.
+async fn still_welcomes(server: &Running) {
+    assert_eq!(server.get("/healthz", &[]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_send_slowly_lock_nobody_out() {
+    const PLACES: usize = 16;
+    let dir = tempfile::tempdir().unwrap();
+    let places = format!("--max-connections={PLACES}");
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p", &places]).await;
+    // A push that is refused is read to its end as well, for a while.
+    let push = b"PUT /v2/a/manifests/x HTTP/1.1\r\nhost: r\r\ncontent-length: 100000\r\n\r\n{";
+    for head in [SLOW_REVIEW, push] {
+        let mut attack = Vec::new();
+        for _ in 0..2 * PLACES {
+            let address = server.address;
+            attack.push(tokio::spawn(async move {
+                loop {
+                    let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+                    let _ = stream.write_all(head).await;
+                    to_the_end(&mut stream).await;
+                }
+            }));
+        }
+        // Time to take every place.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for _ in 0..3 {
+            let answered =
+                tokio::time::timeout(std::time::Duration::from_secs(8), still_welcomes(&server));
+            assert!(answered.await.is_ok(), "locked out");
+        }
+        for task in attack {
+            task.abort();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_for_reviews_is_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["-U", "u", "-P", "p"]).await;
+    // Almost the largest review each, and the whole memory together.
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        let head = "POST /validate-image HTTP/1.1\r\nhost: r\r\ncontent-length: 8000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The first of them is ended meanwhile.
+        let _ = stream.write_all(&vec![b' '; 7_900_000]).await;
+        slow.push(stream);
+    }
+    let mut first = [0; 12];
+    slow[0].read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 429");
+    assert_eq!(review(&server).await, 200);
+    assert!(is_waiting(&slow[2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_leaves_places_for_the_uploads_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["--max-uploads=3", "--trusted-proxies=127.0.0.1"];
+    let server = Running::start(dir.path(), &arguments).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        let head = "PUT /v2/a/manifests/x HTTP/1.1\r\nhost: r\r\nx-forwarded-for: 192.0.2.1\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        busy.push(stream);
+    }
+    let push = async |client: &str| {
+        let request = Request::put("/v2/a/manifests/y")
+            .header("host", "r")
+            .header("x-forwarded-for", client)
+            .header("content-type", "text/plain")
+            .body(Body::from("{}"));
+        server.send(request.unwrap()).await
+    };
+    let refused = push("192.0.2.1").await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(header(&refused, "retry-after"), "2");
+    assert_eq!(push("192.0.2.2").await.status(), 201);
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).

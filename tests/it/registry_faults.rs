@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::Request;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,21 +19,43 @@ use warren::digest::{Algorithm, Digest};
 use warren::registry::media;
 use warren::registry::service::Registry;
 use warren::registry::store::fs::{Faults, Step};
-use warren::registry::store::{FsOptions, FsStore, Store as _, UploadWriter as _};
+use warren::registry::store::{
+    CollectPolicy, FsOptions, FsStore, Store as _, StoreError, UploadWriter as _,
+};
 
 use crate::registry_client::Client;
+use crate::registry_process::Process;
+use crate::registry_support::{Running, basic};
 
 /// Answers for the system, when a test says so.
 #[derive(Default)]
 struct Script {
-    /// Which step fails, with what, and how many of its kind go well before.
-    fault: Mutex<Option<(Step, io::ErrorKind)>>,
+    /// Which steps fail, with what, and how many of them go well before.
+    fault: Mutex<Option<(Vec<Step>, Fault)>>,
     spare: AtomicUsize,
 }
 
+/// What the system says.
+#[derive(Clone, Copy)]
+enum Fault {
+    Kind(io::ErrorKind),
+    /// The disk is broken.
+    Eio,
+}
+
+impl From<io::ErrorKind> for Fault {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
 impl Script {
-    fn fail(&self, step: Step, kind: io::ErrorKind, spare: usize) {
-        *self.fault.lock().unwrap() = Some((step, kind));
+    fn fail(&self, step: Step, fault: impl Into<Fault>, spare: usize) {
+        self.fail_all(&[step], fault, spare);
+    }
+
+    fn fail_all(&self, steps: &[Step], fault: impl Into<Fault>, spare: usize) {
+        *self.fault.lock().unwrap() = Some((steps.to_vec(), fault.into()));
         self.spare.store(spare, Ordering::SeqCst);
     }
 
@@ -43,12 +66,15 @@ impl Script {
 
 impl Faults for Script {
     fn before(&self, step: Step, _: &Path) -> io::Result<()> {
-        match *self.fault.lock().unwrap() {
-            Some((failing, kind)) if failing == step => {
+        match &*self.fault.lock().unwrap() {
+            Some((failing, fault)) if failing.contains(&step) => {
                 let spare = |left: usize| left.checked_sub(1);
                 match self.spare.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare) {
                     Ok(_) => Ok(()),
-                    Err(_) => Err(kind.into()),
+                    Err(_) => Err(match *fault {
+                        Fault::Kind(kind) => kind.into(),
+                        Fault::Eio => rustix::io::Errno::IO.into(),
+                    }),
                 }
             }
             _ => Ok(()),
@@ -56,13 +82,16 @@ impl Faults for Script {
     }
 }
 
+fn open(root: &Path, script: &Arc<Script>) -> Result<FsStore, StoreError> {
+    let faults: Arc<dyn Faults> = script.clone();
+    let lease = Duration::ZERO;
+    FsStore::open_with(root, FsOptions { faults: Some(faults), lease, ..FsOptions::default() })
+}
+
 fn scripted() -> (Client, Arc<Script>) {
     let root = tempfile::tempdir().unwrap();
     let script = Arc::new(Script::default());
-    let faults: Arc<dyn Faults> = script.clone();
-    let store =
-        FsStore::open_with(root.path(), FsOptions { faults: Some(faults), ..FsOptions::default() })
-            .unwrap();
+    let store = open(root.path(), &script).unwrap();
     (Client::with(root, Registry::new(store)), script)
 }
 
@@ -157,7 +186,7 @@ async fn whatever_step_fails_nothing_half_written_is_served() {
             let (client, script) = scripted();
             let old = client.push_manifest("a", "tag", "a/b", "old").await;
             let (blob, new) = (Digest::sha256(b"blob"), Digest::sha256(b"new"));
-            script.fail(step, io::ErrorKind::Other, spare);
+            script.fail(step, Fault::Eio, spare);
             let line = format!("POST /v2/a/blobs/uploads/?digest={blob}");
             let pushed = client.send(&line, &[], "blob").await.status.as_u16();
             let put = client.put_manifest("a", "tag", "a/b", "new").await.status.as_u16();
@@ -191,15 +220,15 @@ async fn what_is_there_already_is_acknowledged_only_once_it_is_durable() {
     let (client, script) = scripted();
     let blob = client.push_blob("a", b"blob").await;
     client.push_manifest("a", "tag", "a/b", "x").await;
-    script.fail(Step::SyncFolder, io::ErrorKind::Other, 0);
+    script.fail(Step::SyncFolder, Fault::Eio, 0);
     client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
     let line = format!("POST /v2/a/blobs/uploads/?mount={blob}&from=a");
     client.send(&line, &[], Body::empty()).await.expect_error(500, "UNKNOWN");
     // The manifest's two folders, but not that of its tag.
-    script.fail(Step::SyncFolder, io::ErrorKind::Other, 2);
+    script.fail(Step::SyncFolder, Fault::Eio, 2);
     client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
     // The blob's own folder, but not that of its link.
-    script.fail(Step::SyncFolder, io::ErrorKind::Other, 1);
+    script.fail(Step::SyncFolder, Fault::Eio, 1);
     let line = format!("POST /v2/a/blobs/uploads/?digest={blob}");
     client.send(&line, &[], "blob").await.expect_error(500, "UNKNOWN");
     script.heal();
@@ -209,7 +238,7 @@ async fn what_is_there_already_is_acknowledged_only_once_it_is_durable() {
 #[tokio::test]
 async fn a_folder_that_is_not_durable_does_not_stay() {
     let (client, script) = scripted();
-    script.fail(Step::SyncFolder, io::ErrorKind::Other, 0);
+    script.fail(Step::SyncFolder, Fault::Eio, 0);
     client.put_manifest("a", "tag", "a/b", "x").await.expect_error(500, "UNKNOWN");
     assert!(!client.root.path().join("repositories/a").exists());
     script.heal();
@@ -222,12 +251,143 @@ async fn a_sync_that_fails_is_no_success_and_the_data_is_not_trusted_again() {
     let location = client.start("a").await;
     let digest = Digest::sha256(b"x");
     let line = format!("PUT {location}?digest={digest}");
-    script.fail(Step::Sync, io::ErrorKind::Other, 0);
+    script.fail(Step::Sync, Fault::Eio, 0);
     client.send(&line, &[], "x").await.expect_error(500, "UNKNOWN");
     script.heal();
     assert_eq!(client.files(), ["layout"]);
     client.send(&line, &[], Body::empty()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+}
+
+async fn readiness(server: &Running) -> u16 {
+    server.get("/readiness", &[]).await.status().as_u16()
+}
+
+async fn push(server: &Running, text: &'static str) -> u16 {
+    let digest = Digest::sha256(text.as_bytes());
+    let path = format!("/v2/a/blobs/uploads/?digest={digest}");
+    let request = Request::post(path).header("host", "r").body(Body::from(text)).unwrap();
+    server.send(request).await.status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readiness_tells_of_a_disk_that_fails_to_sync() {
+    let root = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    let server = Running::over(root.path(), open(root.path(), &script).unwrap()).await;
+    assert_eq!((push(&server, "one").await, readiness(&server).await), (201, 200));
+    for step in [Step::Sync, Step::SyncFolder] {
+        script.fail(step, Fault::Eio, 0);
+        assert_eq!(push(&server, "two").await, 500, "{step:?}");
+        for _ in 0..2 {
+            assert_eq!(readiness(&server).await, 503, "{step:?}");
+        }
+        script.heal();
+        assert_eq!((readiness(&server).await, push(&server, "two").await), (200, 201), "{step:?}");
+    }
+    assert_eq!(server.get("/healthz", &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_store_opens_on_a_disk_that_takes_no_writes() {
+    let every = [
+        Step::MakeFolder,
+        Step::Create,
+        Step::Write,
+        Step::Sync,
+        Step::Rename,
+        Step::SyncFolder,
+        Step::Remove,
+    ];
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::ReadOnlyFilesystem] {
+        let root = tempfile::tempdir().unwrap();
+        let script = Arc::new(Script::default());
+        script.fail_all(&every, kind, 0);
+        assert!(open(root.path(), &script).is_err(), "there is no store yet");
+        script.heal();
+        let store = open(root.path(), &script).unwrap();
+        let client = Client::with(root, Registry::new(store));
+        let (manifest, _) = client.push_image("a", "x", "layer").await;
+        let Client { root, router, .. } = client;
+        drop(router);
+
+        script.fail_all(&every, kind, 0);
+        let store = open(root.path(), &script).unwrap();
+        let client = Client::with(root, Registry::new(store.clone()));
+        client.get("/v2/a/manifests/x").await.expect(200);
+        let layer = Digest::sha256(b"layer");
+        client.get(&format!("/v2/a/blobs/{layer}")).await.expect(200);
+        client.send(&format!("HEAD /v2/a/blobs/{layer}"), &[], Body::empty()).await.expect(200);
+        assert!(store.ready().await.is_err());
+        let line = format!("POST /v2/a/blobs/uploads/?digest={}", Digest::sha256(b"new"));
+        let status = if kind == io::ErrorKind::StorageFull { 507 } else { 503 };
+        client.send(&line, &[], "new").await.expect_error(status, "UNAVAILABLE");
+
+        // On a full disk what is there can be taken away.
+        script.fail(Step::Write, kind, 0);
+        client
+            .send(&format!("DELETE /v2/a/manifests/{manifest}"), &[], Body::empty())
+            .await
+            .expect(202);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let policy = CollectPolicy { share: 100, ..CollectPolicy::default() };
+        let collected = store.collect(&policy, Arc::new(|_| true)).await.unwrap();
+        assert_eq!(collected.removed, 3, "{collected:?}");
+        script.heal();
+        store.ready().await.unwrap();
+        client.send(&line, &[], "new").await.expect(201);
+        let other = FsStore::open(client.root.path()).unwrap();
+        let refused = other.collect(&policy, Arc::new(|_| true)).await;
+        assert!(matches!(refused, Err(StoreError::Shared)), "each knows of the other");
+    }
+}
+
+/// A process that may write no byte to any file, as on a full disk.
+#[test]
+fn a_server_starts_on_a_full_disk_and_makes_room() {
+    let root = tempfile::tempdir().unwrap();
+    let arguments = ["-U", "u", "-P", "p", "--gc-lease=0s"];
+    let login = [("authorization", &*basic("u", "p"))];
+    let process = Process::start(root.path(), &arguments);
+    let digests = ["one", "two"].map(|text| {
+        let digest = Digest::sha256(text.as_bytes());
+        let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+        assert_eq!(process.send(&line, &login, text.as_bytes()).status, 201);
+        digest
+    });
+    process.terminate();
+    process.ended();
+
+    let process = Process::start_full(root.path(), &arguments);
+    let [one, two] = digests.map(|digest| format!("/v2/a/blobs/{digest}"));
+    assert_eq!(process.send(&format!("GET {one}"), &login, b"").body, b"one");
+    let ready = process.send("GET /readiness", &[], b"");
+    assert_eq!(ready.status, 503);
+    assert!(String::from_utf8_lossy(&ready.body).contains("the disk is full"));
+    let line = format!("POST /v2/a/blobs/uploads/?digest={}", Digest::sha256(b"new"));
+    assert_eq!(process.send(&line, &login, b"new").status, 507);
+    assert_eq!(process.send(&format!("DELETE {one}"), &login, b"").status, 202);
+    let collect = || {
+        std::thread::sleep(Duration::from_millis(50));
+        let gc = ["gc", "--output=json", "--data-dir", root.path().to_str().unwrap()];
+        let output = Process::full(&gc).env("WARREN_REGISTRY_GC_LEASE", "0s").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        done["removed"].as_u64()
+    };
+    // What is left in the repository is as unused as what was taken out of it.
+    assert_eq!(collect(), Some(2));
+    assert_eq!(process.send(&format!("GET {two}"), &login, b"").status, 404);
+    process.terminate();
+    process.ended();
+
+    let process = Process::start(root.path(), &arguments);
+    let line = format!("POST /v2/a/blobs/uploads/?digest={}", Digest::sha256(b"new"));
+    assert_eq!(process.send(&line, &login, b"new").status, 201);
+    process.terminate();
+    process.ended();
+    assert_eq!(collect(), Some(1), "without a server too");
 }
 
 /// The hash of before the loss of power would vouch for data that is gone.

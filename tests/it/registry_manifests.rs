@@ -299,3 +299,29 @@ async fn a_push_by_digest_names_up_to_many_tags() {
     assert_eq!(listed.json()["tags"].as_array().unwrap().len(), 50);
     assert!(!listed.headers.contains_key("link"));
 }
+
+#[tokio::test]
+async fn nothing_in_a_manifest_of_an_unknown_type_is_wrong() {
+    let client = Client::new();
+    let (kind, absent) = ("application/vnd.example+json", Digest::sha256(b"absent"));
+    for text in [
+        r#"{"mediaType":"text/plain"}"#.to_owned(),
+        r#"{"manifests":[{"digest":"whatever"}]}"#.to_owned(),
+        r#"{"subject":{"digest":"none"}}"#.to_owned(),
+        format!(r#"{{"layers":[{{"digest":"{absent}"}}],"manifests":{{}}}}"#),
+    ] {
+        client.push_manifest("a", "x", kind, &text).await;
+        let reply = client.get("/v2/a/manifests/x").await;
+        assert_eq!((reply.header("content-type"), &*reply.body), (kind, text.as_bytes()));
+    }
+    let text = format!(r#"{{"subject":{{"digest":"{absent}"}},"artifactType":"a/b"}}"#);
+    let reply = client.put_manifest("a", "x", kind, &text).await;
+    reply.expect(201);
+    assert_eq!(reply.header("oci-subject"), absent.to_string());
+    let referrers = client.get(&format!("/v2/a/referrers/{absent}")).await.json();
+    assert_eq!(referrers["manifests"][0]["artifactType"], "a/b", "{referrers}");
+    // What the registry knows is held to what it says.
+    let text = format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{absent}"}}]}}"#);
+    let reply = client.put_manifest("a", "x", media::OCI_INDEX, &text).await;
+    reply.expect_error(404, "MANIFEST_BLOB_UNKNOWN");
+}

@@ -242,3 +242,88 @@ fn a_quiet_log_still_has_the_audit() {
     push_image(&process, "");
     assert_eq!(process.line(|line| line["target"] == "audit")["action"], "push_blob");
 }
+
+/// Each of these manifests is as large as one may be, and all come together.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_manifests_take_turns_in_the_memory() {
+    const CLIENTS: usize = 48;
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--log-level=warn,warren::registry::server=info"]);
+    let address = process.address.clone();
+    let mut pushes = Vec::new();
+    for number in 0..CLIENTS {
+        let address = address.clone();
+        pushes.push(tokio::spawn(async move {
+            let mut text = format!("{number}:");
+            text.extend(std::iter::repeat_n(' ', (4 << 20) - text.len()));
+            let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let request = Request::put(format!("/v2/a/manifests/t{number}"))
+                .header("host", "r")
+                .header("content-type", "text/plain")
+                .body(Body::from(text))
+                .unwrap();
+            crate::registry_support::http1(stream, request).await.status().as_u16()
+        }));
+    }
+    let mut taken = 0;
+    for push in pushes {
+        match push.await.unwrap() {
+            201 => taken += 1,
+            // On a slow machine not all of them come to their turn.
+            status => assert_eq!(status, 429),
+        }
+    }
+    assert!(taken > 0);
+    let text = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+    let peak = "process_resident_memory_peak_bytes ";
+    let peak = text.lines().find_map(|line| line.strip_prefix(peak)).unwrap();
+    let peak = peak.parse::<f64>().unwrap();
+    eprintln!("{taken} of {CLIENTS} taken, at most {:.0} MiB", peak / f64::from(1 << 20));
+    assert!(peak < 96e6, "{peak} bytes for {} bytes of manifests", CLIENTS << 22);
+}
+
+#[test]
+fn the_audit_has_every_way_to_push_mount_and_delete_a_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["-U", "alice", "-P", "secret"]);
+    let authorization = basic("alice", "secret");
+    let headers = [("authorization", authorization.as_str())];
+    let send = |line: &str, body: &[u8], status: u16| {
+        let answer = process.send(line, &headers, body);
+        assert_eq!(answer.status, status, "{line}");
+        answer.header("location").to_owned()
+    };
+    let (blob, other) = (Digest::sha256(b"blob"), Digest::sha256(b"other"));
+    let path = send("POST /v2/a/blobs/uploads/", b"", 202);
+    send(&format!("PATCH {path}"), b"bl", 202);
+    send(&format!("PUT {path}?digest={blob}"), b"ob", 201);
+    send(&format!("POST /v2/b/blobs/uploads/?mount={blob}&from=a"), b"", 201);
+    // What can't be mounted becomes an upload, which has pushed nothing yet.
+    let path = send(&format!("POST /v2/b/blobs/uploads/?mount={other}&from=a"), b"", 202);
+    send(&format!("PUT {path}?digest={other}"), b"wrong", 400);
+    send(&format!("DELETE /v2/b/blobs/{blob}"), b"", 202);
+    send(&format!("DELETE /v2/b/blobs/{blob}"), b"", 404);
+    process.terminate();
+    let log = process.ended();
+    let text = |line: &Value, key: &str| line[key].as_str().unwrap_or("-").to_owned();
+    let audit: Vec<String> = log
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["target"] == "audit")
+        .map(|line| {
+            assert_eq!(line["user"], "alice");
+            let keys = ["action", "repository", "reference", "digest", "outcome"];
+            keys.map(|key| text(&line, key)).join(" ")
+        })
+        .collect();
+    assert_eq!(
+        audit,
+        [
+            format!("push_blob a - {blob} ok"),
+            format!("mount_blob b - {blob} ok"),
+            "push_blob b - - refused".to_owned(),
+            format!("delete_blob b {blob} - ok"),
+            format!("delete_blob b {blob} - refused"),
+        ]
+    );
+}

@@ -20,7 +20,32 @@ pub struct Process {
 impl Process {
     /// Starts the binary with a log in JSON and waits until it listens.
     pub fn start(data_dir: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_warren-registry"));
+        Self::start_with(Command::new(env!("CARGO_BIN_EXE_warren-registry")), data_dir, arguments)
+    }
+
+    /// The same on what is a full disk for this process.
+    pub fn start_full(data_dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(Self::full(&[]), data_dir, arguments)
+    }
+
+    /// The same on a disk that takes files of so many KiB, in whole half KiB.
+    pub fn start_limited(data_dir: &Path, kibibytes: usize, arguments: &[&str]) -> Self {
+        Self::start_with(Self::limited(kibibytes, &[]), data_dir, arguments)
+    }
+
+    /// The binary with these arguments and more, which may write to no file.
+    pub fn full(arguments: &[&str]) -> Command {
+        Self::limited(0, arguments)
+    }
+
+    fn limited(kibibytes: usize, arguments: &[&str]) -> Command {
+        let mut command = Command::new("/bin/sh");
+        let script = format!(r#"trap '' XFSZ; ulimit -f {}; exec "$0" "$@""#, kibibytes * 2);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_warren-registry")]).args(arguments);
+        command
+    }
+
+    fn start_with(mut command: Command, data_dir: &Path, arguments: &[&str]) -> Self {
         command.arg("--data-dir").arg(data_dir).args(["--log-format=json"]).args(arguments);
         if !arguments.iter().any(|argument| argument.starts_with("--bind")) {
             command.arg("--bind=127.0.0.1:0");

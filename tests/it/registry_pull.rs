@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use warren::digest::{Algorithm, Digest};
@@ -73,6 +74,17 @@ fn flip(path: &Path) {
     file.read_exact_at(&mut byte, middle).unwrap();
     file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
     file.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
+}
+
+/// Changes a byte in the middle and sets the file's time back.
+pub fn flip_unseen(path: &Path) {
+    // File times move in ticks.
+    std::thread::sleep(Duration::from_millis(50));
+    let before = std::fs::metadata(path).unwrap().modified().unwrap();
+    flip(path);
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(before).unwrap();
+    assert_eq!(file.metadata().unwrap().modified().unwrap(), before);
 }
 
 fn get(digest: &Digest, more: &str) -> String {
@@ -254,6 +266,34 @@ async fn a_flipped_byte_never_ends_as_a_whole_blob() {
             push(folder.path(), &content(size)).await;
             assert!(is_complete(&exchange(&server, &send, false).await), "{size} {pulled}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_byte_that_was_flipped_under_its_old_time_never_ends_as_a_whole_blob() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &[]).await;
+    // What this process wrote itself, and what it has hashed as well.
+    for (size, pulled) in [(300_000, false), ((3 << 20) + 1, true)] {
+        let (bytes, digest) = (content(size), Digest::sha256(&content(size)));
+        let push = || {
+            Request::post(format!("/v2/a/b/blobs/uploads/?digest={digest}"))
+                .header("host", "r")
+                .body(Body::from(bytes.clone()))
+                .unwrap()
+        };
+        let send = get(&digest, "connection: close\r\n");
+        assert_eq!(server.send(push()).await.status(), 201);
+        if pulled {
+            assert!(is_complete(&exchange(&server, &send, false).await));
+        }
+        flip_unseen(&file(folder.path(), &digest));
+        for _ in 0..2 {
+            assert!(!is_complete(&exchange(&server, &send, false).await), "{size}");
+        }
+        assert!(http2_fails(&server, &digest).await, "HTTP/2, {size}");
+        assert_eq!(server.send(push()).await.status(), 201);
+        assert!(is_complete(&exchange(&server, &send, false).await), "{size}");
     }
 }
 

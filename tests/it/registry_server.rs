@@ -11,14 +11,14 @@ use warren::fs::{self, Access};
 use crate::registry_support::{Running, bind, http1, http2, request, tls};
 
 /// A CA and files of a certificate for `localhost` that it signed.
-struct Pki {
-    ca: rcgen::Certificate,
+pub struct Pki {
+    pub ca: rcgen::Certificate,
     certificate: PathBuf,
     key: PathBuf,
 }
 
 impl Pki {
-    fn new(dir: &Path, name: &str) -> Self {
+    pub fn new(dir: &Path, name: &str) -> Self {
         Self::valid_until(dir, name, 2999)
     }
 
@@ -39,7 +39,7 @@ impl Pki {
         Self { ca: certificate, certificate: certificate_file, key }
     }
 
-    fn flag(&self) -> String {
+    pub fn flag(&self) -> String {
         format!("--tls={},{}", self.certificate.display(), self.key.display())
     }
 }

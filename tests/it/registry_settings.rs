@@ -274,6 +274,19 @@ fn what_is_wrong_is_named_with_its_origin() {
 }
 
 #[test]
+fn one_client_gets_half_of_the_uploads_unless_told_otherwise() {
+    let share = |arguments: &[&str]| resolve(arguments).operating.max_uploads_per_client.value;
+    assert_eq!(share(&[]), 128);
+    assert_eq!(share(&["--max-uploads=3"]), 2);
+    assert_eq!(share(&["--max-uploads=1"]), 1);
+    assert_eq!(share(&["--max-uploads-per-client=7"]), 7);
+    let rate = |arguments: &[&str]| resolve(arguments).operating.min_body_rate.value;
+    assert_eq!((rate(&[]), rate(&["--min-body-rate=8"])), (1024, 8192));
+    assert_eq!(rate(&["--min-body-rate=0"]), 0);
+    assert!(refused(&["--max-uploads-per-client=0"]).contains("from 1 on"));
+}
+
+#[test]
 fn sparse_manifests_are_off_unless_asked_for() {
     let allowed = |arguments: &[&str], variables: &[(&str, &str)]| {
         resolve_with(arguments, variables).unwrap().allow_sparse_manifests.value

@@ -4,11 +4,16 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use warren::digest::Digest;
 
 use crate::registry_process::Process;
-use crate::registry_support::{Running, http1, http2};
+use crate::registry_server::Pki;
+use crate::registry_support::{Running, http1, http2, tls};
 
 /// More than the buffers of a socket hold on both sides.
 const LARGE: usize = 48 << 20;
@@ -36,6 +41,72 @@ fn a_pull_that_is_under_way_ends_whole() {
     assert!(rest.ends_with(&blob), "{} bytes", rest.len());
     process.ended();
 }
+
+/// The parts of an answer that come before the stop and after it, over whatever
+/// the client speaks.
+async fn pull_across_the_stop(mut server: Running, answer: Response<Incoming>, blob: &[u8]) {
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    server.begin_stop();
+    while tokio::net::TcpStream::connect(server.address).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert_eq!(first.len() + rest.len(), blob.len());
+    assert!(blob.starts_with(&first) && blob.ends_with(&rest));
+    server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_ends_whole_over_tls_and_both_versions_of_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = Pki::new(dir.path(), "server");
+    let blob: Vec<u8> = (0..251).cycle().take(LARGE).collect();
+    let digest = Digest::sha256(&blob);
+    let get = |uri: String| Request::get(uri).header("host", "r").body(Body::empty()).unwrap();
+    for (encrypted, version) in [(false, 2), (true, 1), (true, 2)] {
+        let data = tempfile::tempdir().unwrap();
+        let flag = pki.flag();
+        let arguments = ["--stop-timeout=60", &flag];
+        let used = if encrypted { &arguments[..] } else { &arguments[..1] };
+        let server = Running::start(data.path(), used).await;
+        let stream = server.connect().await;
+        let stream: Box<dyn Stream> = if encrypted {
+            let protocols: &[&str] = if version == 2 { &["h2"] } else { &["http/1.1"] };
+            Box::new(tls(stream, &pki.ca, "localhost", protocols).await.0)
+        } else {
+            Box::new(stream)
+        };
+        let push = Request::post(format!("https://r/v2/a/blobs/uploads/?digest={digest}"))
+            .header("host", "r")
+            .body(Body::from(blob.clone()))
+            .unwrap();
+        let uri = format!("https://r/v2/a/blobs/{digest}");
+        let stream = TokioIo::new(stream);
+        if version == 2 {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            assert_eq!(sender.send_request(push).await.unwrap().status(), 201);
+            let answer = sender.send_request(get(uri)).await.unwrap();
+            pull_across_the_stop(server, answer, &blob).await;
+        } else {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            assert_eq!(sender.send_request(push).await.unwrap().status(), 201);
+            sender.ready().await.unwrap();
+            let answer = sender.send_request(get(uri)).await.unwrap();
+            pull_across_the_stop(server, answer, &blob).await;
+        }
+    }
+}
+
+/// What both kinds of connections are.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 #[test]
 fn an_upload_goes_on_after_a_restart() {

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use warren::digest::Digest;
 use warren::registry::server::{Reloader, Server, ServerError};
 use warren::registry::settings::{Flags, Settings, Variables};
+use warren::registry::store::Store;
 
 /// A running server. Dropping it ends it without grace.
 pub struct Running {
@@ -41,6 +42,15 @@ impl Running {
         let flags = Flags::parse_line(line).unwrap();
         let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
         Self::run(Server::bind(settings).await.unwrap())
+    }
+
+    /// A server over a store that the test has made in this folder.
+    pub async fn over(data_dir: &Path, store: impl Store) -> Self {
+        let line =
+            ["warren-registry", "--data-dir", data_dir.to_str().unwrap(), "--bind=127.0.0.1:0"];
+        let settings =
+            Settings::resolve(&Flags::parse_line(line).unwrap(), &Variables::these(&[])).unwrap();
+        Self::run(Server::bind_with(settings, store).await.unwrap())
     }
 
     fn run(server: Server) -> Self {

@@ -10,6 +10,8 @@ use serde_json::Value;
 use warren::digest::Digest;
 use warren::fs;
 
+use crate::registry_process::Process;
+use crate::registry_pull::flip_unseen;
 use crate::registry_support::Running;
 
 fn warren_registry(arguments: &[&str]) -> Command {
@@ -29,21 +31,34 @@ async fn push(server: &Running, name: &str, text: &'static str) -> Digest {
     digest
 }
 
-/// Runs a command off the async threads, as the server answers in them.
-async fn json(arguments: Vec<String>) -> (Value, i32) {
+/// Runs a command off the async threads, as the server answers in them. What it
+/// printed on both streams, and its exit code.
+async fn run(arguments: Vec<String>) -> (String, String, i32) {
     let run = move || {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let output = warren_registry(&arguments).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (serde_json::from_slice(&output.stdout).unwrap_or(told.into()), output.status.code())
+        warren_registry(&arguments).output().unwrap()
     };
-    let (value, code) = tokio::task::spawn_blocking(run).await.unwrap();
-    (value, code.unwrap())
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let [out, told] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (out, told, output.status.code().unwrap())
+}
+
+async fn json(arguments: Vec<String>) -> (Value, i32) {
+    let (out, told, code) = run(arguments).await;
+    (serde_json::from_str(&out).unwrap_or(told.into()), code)
+}
+
+async fn text(arguments: Vec<String>) -> (String, i32) {
+    let (out, _, code) = run(arguments).await;
+    (out, code)
 }
 
 fn line(command: &str, folder: &Path, more: &[&str]) -> Vec<String> {
     let folder = folder.display().to_string();
-    let start = [command, "--output", "json", "--data-dir", &folder];
+    let text = more.iter().any(|word| word.starts_with("--output"));
+    let format = if text { &[][..] } else { &["--output", "json"] };
+    let start = [&[command, "--data-dir", &folder], format].concat();
     start.iter().chain(more).map(|word| (*word).to_owned()).collect()
 }
 
@@ -118,6 +133,114 @@ async fn a_damaged_manifest_is_asked_for_in_vain_until_it_is_pushed_again() {
     assert_eq!((answer.status().as_u16(), &**answer.body()), (200, text.as_bytes()));
     assert_eq!(answer.headers()["content-security-policy"], "sandbox; default-src 'none'");
     assert!(fs::list(&root.path().join("quarantine")).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_cannot_be_set_aside_is_said_so_and_served_to_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    let first = Running::start(root.path(), &[]).await;
+    let digest = push(&first, "a", "content").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    let second = Running::start(root.path(), &[]).await;
+    for server in [&first, &second] {
+        assert_eq!(server.get(&path, &[]).await.status(), 200);
+    }
+    let hex = digest.hex();
+    flip_unseen(&root.path().join("blobs/sha256").join(&hex[..2]).join(hex));
+    let (found, code) = json(line("scrub", root.path(), &[])).await;
+    assert_eq!(code, 1, "{found}");
+    assert_eq!(found["damaged"], serde_json::json!([]));
+    assert_eq!(found["in_place"], serde_json::json!([digest.to_string()]));
+    let (told, code) = text(line("scrub", root.path(), &["--output=text"])).await;
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains(&format!("damaged, left in place: {digest}")), "{told}");
+    assert!(!root.path().join("quarantine").join(format!("sha256-{hex}")).exists());
+
+    // The later one is asked to scrub, and knows.
+    let head = || crate::registry_support::request("HEAD", &path, &[]);
+    assert_eq!(second.send(head()).await.status(), 404);
+    assert_eq!(second.get(&path, &[]).await.status(), 500);
+    assert_eq!(second.get(&path, &[("range", "bytes=0-1")]).await.status(), 404);
+    // The other one finds out, and knows from then on.
+    let cut = cut_or_refused(&first, &path).await;
+    assert!(cut, "it was served");
+    assert_eq!(first.send(head()).await.status(), 404);
+    push(&first, "a", "content").await;
+    for server in [&first, &second] {
+        assert_eq!(server.get(&path, &[]).await.body(), "content");
+    }
+}
+
+/// Whether a pull ends before its length.
+async fn cut_or_refused(server: &Running, path: &str) -> bool {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = server.connect().await;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all).await;
+    let text = String::from_utf8_lossy(&all).into_owned();
+    !text.starts_with("HTTP/1.1 200") || text.ends_with("\r\n\r\n")
+}
+
+/// Contents of half a MiB each, which a scrub at a MiB a second takes long to read.
+const HALVES: usize = 3;
+
+fn push_halves(process: &Process) -> Vec<Digest> {
+    let push = |number: usize| {
+        let bytes = vec![b'0' + u8::try_from(number).unwrap(); 1 << 19];
+        let digest = Digest::sha256(&bytes);
+        let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+        assert_eq!(process.send(&line, &[], &bytes).status, 201);
+        digest
+    };
+    (0..HALVES).map(push).collect()
+}
+
+#[test]
+fn a_scrub_runs_by_itself_at_its_rate_and_finds_what_rotted() {
+    let root = tempfile::tempdir().unwrap();
+    let process = Process::start(root.path(), &["--scrub-interval=off"]);
+    let digests = push_halves(&process);
+    process.terminate();
+    process.ended();
+    let hex = digests[1].hex();
+    flip_unseen(&root.path().join("blobs/sha256").join(&hex[..2]).join(hex));
+
+    let process = Process::start(root.path(), &["--scrub-interval=1s", "--scrub-rate=1"]);
+    let done = process.line(|line| line["message"] == "scrubbed the store");
+    assert_eq!((&done["contents"], &done["damaged"]), (&3.into(), &1.into()), "{done}");
+    assert_eq!((&done["bytes"], &done["finished"]), (&(HALVES << 19).into(), &true.into()));
+    for (digest, status) in digests.iter().zip([200, 404, 200]) {
+        assert_eq!(process.send(&format!("HEAD /v2/a/blobs/{digest}"), &[], b"").status, status);
+    }
+    let metrics = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse::<f64>().unwrap()
+    };
+    let items = "warren_registry_task_items_total";
+    assert!(value(&format!(r#"{items}{{task="scrub",treatment="damaged"}}"#)) >= 1.0);
+    assert!(value(&format!(r#"{items}{{task="scrub",treatment="examined"}}"#)) >= 3.0);
+    // A MiB and a half at a MiB a second; a slow machine only takes longer.
+    let seconds = value(r#"warren_registry_task_seconds_total{task="scrub"}"#);
+    assert!(seconds > 1.3, "{seconds}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_scrub_tells_of_its_progress() {
+    let root = tempfile::tempdir().unwrap();
+    let process = Process::start(root.path(), &["--scrub-interval=off"]);
+    push_halves(&process);
+    let scrub = || line("scrub", root.path(), &["--rate", "1"]);
+    let (out, told, code) = run(scrub()).await;
+    assert_eq!(code, 0, "{out}{told}");
+    assert!(told.contains("looked at "), "by the server: {told}");
+    process.terminate();
+    process.ended();
+    let (out, told, code) = run(scrub()).await;
+    assert_eq!(code, 0, "{out}{told}");
+    assert!(told.contains("looked at "), "by the command: {told}");
 }
 
 #[test]

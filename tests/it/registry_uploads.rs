@@ -1,8 +1,12 @@
 //! Pushing blobs: at once, in chunks, in streams, by a mount.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use warren::digest::{Algorithm, Digest};
 use warren::registry::access::Permissions;
+use warren::registry::service::Registry;
+use warren::registry::store::FsStore;
 
 use crate::registry_client::Client;
 
@@ -177,4 +181,54 @@ async fn mounts() {
         client.send(&mount("d", from), &[], Body::empty()).await.expect(202);
     }
     client.get(&format!("/v2/d/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+}
+
+/// A registry that counts the bytes of a body over this time.
+fn impatient(window: Duration, rate: u64) -> Client {
+    let root = tempfile::tempdir().unwrap();
+    let mut registry = Registry::new(FsStore::open(root.path()).unwrap());
+    registry.limits.body_window = window;
+    registry.limits.body_rate = rate;
+    Client::with(root, registry)
+}
+
+/// A body of which so many bytes come one by one.
+fn drips(count: usize, pause: Duration) -> Body {
+    Body::from_stream(futures_util::stream::unfold(0, move |sent| async move {
+        if sent == count {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        Some((Ok::<_, std::io::Error>("x"), sent + 1))
+    }))
+}
+
+#[tokio::test]
+async fn a_body_that_hardly_comes_is_given_up_and_what_came_is_kept() {
+    let client = impatient(Duration::from_secs(1), 1000);
+    let location = client.start("a").await;
+    let forever = || drips(usize::MAX, Duration::from_millis(50));
+    let reply = client.send(&format!("PATCH {location}"), &[], forever()).await;
+    reply.expect_error(408, "BLOB_UPLOAD_INVALID");
+    assert!(String::from_utf8_lossy(&reply.body).contains("1000 bytes"));
+    let range = client.get(&location).await.header("range").to_owned();
+    let (_, last) = range.split_once('-').unwrap();
+    assert!(last.parse::<usize>().unwrap() > 0, "{range}");
+    let digest = Digest::sha256(b"x");
+    for line in [
+        format!("PUT {location}?digest={digest}"),
+        format!("POST /v2/a/blobs/uploads/?digest={digest}"),
+        "PUT /v2/a/manifests/x".to_owned(),
+    ] {
+        client.send(&line, &[], forever()).await.expect_error(408, "BLOB_UPLOAD_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_that_comes_fast_enough_is_taken() {
+    let client = impatient(Duration::from_secs(1), 1);
+    let bytes = vec![b'x'; 30];
+    let digest = Digest::sha256(&bytes);
+    let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+    client.send(&line, &[], drips(bytes.len(), Duration::from_millis(50))).await.expect(201);
 }

@@ -60,11 +60,13 @@ enum Operation {
     Delete(&'static str, &'static str),
     DeleteBlob(&'static str, &'static str),
     Collect,
+    CollectUntagged,
     Scrub,
 }
 
 use Operation::{
-    Collect, Delete, DeleteBlob, Mount, Push, PushInChunks, Put, Refer, Scrub, Tag, Untag,
+    Collect, CollectUntagged, Delete, DeleteBlob, Mount, Push, PushInChunks, Put, Refer, Scrub,
+    Tag, Untag,
 };
 
 const SCRIPT: &[Operation] = &[
@@ -90,6 +92,13 @@ const SCRIPT: &[Operation] = &[
     Delete("a", "a signature"),
     Delete("a", "image two"),
     Collect,
+    Push("a", "layer five"),
+    Put("a", "image five", &["layer five"]),
+    Refer("a", "of image five", "image five"),
+    Tag("a", "kept", "image five"),
+    Put("a", "image six", &["layer five"]),
+    Refer("a", "of image six", "image six"),
+    CollectUntagged,
     Scrub,
 ];
 
@@ -189,10 +198,11 @@ impl Operation {
             DeleteBlob(repository, text) => {
                 store.blob_delete(&name(repository), &digest(text)).await.map(drop)
             }
-            Collect => {
+            Collect | CollectUntagged => {
                 // What was just pushed is old enough.
                 tokio::time::sleep(Duration::from_millis(30)).await;
-                let policy = CollectPolicy { untagged: None, dry_run: false, share: 100 };
+                let untagged = matches!(self, CollectUntagged).then_some(Duration::ZERO);
+                let policy = CollectPolicy { untagged, dry_run: false, share: 100 };
                 store.collect(&policy, Arc::new(|_| true)).await.map(drop)
             }
             Scrub => {
@@ -225,6 +235,13 @@ impl Operation {
             DeleteBlob(repository, text) => {
                 model.remove(&(repository, format!("blob {text}")));
             }
+            CollectUntagged => {
+                let before = model.clone();
+                model.retain(|(of, what), _| {
+                    what.strip_prefix("manifest ").is_none_or(|name| stays(&before, of, name))
+                });
+                Collect.apply(model);
+            }
             Collect => {
                 let used: Vec<(&str, String)> = model
                     .keys()
@@ -242,6 +259,18 @@ impl Operation {
             Scrub => {}
         }
     }
+}
+
+/// Whether a tag leads to a manifest, or to one that it refers to.
+fn stays(model: &Model, repository: &str, name: &str) -> bool {
+    let digest = digest(&text_of(name));
+    let subject = SCRIPT.iter().find_map(|operation| match operation {
+        Refer(_, found, subject) if *found == name => Some(*subject),
+        _ => None,
+    });
+    model.iter().any(|((of, what), found)| {
+        *of == repository && what.starts_with("tag ") && *found == digest
+    }) || subject.is_some_and(|subject| stays(model, repository, subject))
 }
 
 fn apply(script: &[Operation], model: &mut Model) {

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::registry::network::of_client;
 
 /// How many wrong passwords in a row cost nothing but their work.
 const FREE: u32 = 5;
@@ -47,7 +49,7 @@ impl Throttle {
     /// The pair of a client and the user that it says it is.
     #[must_use]
     pub fn pair(&self, client: IpAddr, user: &str) -> Pair {
-        Pair(self.hasher.hash_one((network(client), user)))
+        Pair(self.hasher.hash_one((of_client(client), user)))
     }
 
     /// How long this pair still has to wait.
@@ -106,18 +108,6 @@ impl Failures {
 
     fn counts(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last) < MEMORY
-    }
-}
-
-/// A client as far as it can't choose its own address: with IPv6 whoever has
-/// one address has the 64 bits behind it.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A request without its body, as handlers read it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -7,6 +8,8 @@ use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 
+use super::body::Arriving;
+use super::client::Client;
 use super::handoff::Handoff;
 use crate::digest::Digest;
 use crate::registry::access::Permissions;
@@ -60,6 +63,17 @@ impl<S> Call<S> {
     /// The way to the connection for parts of files, where it has one.
     pub(super) fn handoff(&self) -> Option<Handoff> {
         self.parts.extensions.get().cloned()
+    }
+
+    /// The body as it arrives, within the limits.
+    pub(super) fn arriving(&self, body: Body) -> Arriving {
+        Arriving::new(body, &self.registry.limits)
+    }
+
+    /// Whom the request comes from.
+    pub(super) fn client(&self) -> IpAddr {
+        let unknown = Client(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.parts.extensions.get().copied().unwrap_or(unknown).0
     }
 
     /// What the caller may do in repositories other than that of the path.

@@ -7,10 +7,16 @@ use axum::http::{HeaderMap, HeaderName};
 use super::base_url::Connection;
 use crate::registry::network::Network;
 
+/// Whom a request with a body comes from, as far as it can't choose that. It is
+/// among the extensions of those that bring a blob or a manifest.
+#[derive(Clone, Copy, Debug)]
+pub struct Client(pub IpAddr);
+
 /// The address of the client: the connection's, or, where that is a proxy
 /// that the operator trusts, the one that the proxy wrote to the end of
 /// `X-Forwarded-For`. What stands before it anybody may have written.
-pub(super) fn client_address(
+#[must_use]
+pub fn client_address(
     headers: &HeaderMap,
     connection: Option<&Connection>,
     proxies: &[Network],

@@ -7,8 +7,9 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::answer::{Answer, OCI_SUBJECT, OCI_TAG, is_known};
+use super::body::{self, Collected};
 use super::call::Call;
-use super::{body, condition, warnings};
+use super::{condition, warnings};
 use crate::digest::Digest;
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::manifest::{Descriptor, Manifest};
@@ -77,14 +78,10 @@ pub(super) async fn push<S: Store>(
     body: Body,
 ) -> Result<Response, RegistryError> {
     let store = &call.registry.store;
-    let limit = call.registry.limits.manifest_bytes;
-    let announced = call.header(&CONTENT_LENGTH).and_then(|text| text.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(body::too_large(limit));
-    }
     let parameters =
         call.parameters("tag").map(str::parse::<Tag>).collect::<Result<Vec<_>, _>>()?;
-    let bytes = body::collect(body, limit).await?;
+    // The room is held until all that was made of the bytes is gone again.
+    let Collected { bytes, room: _room, turn: _turn } = body::manifest(call, body).await?;
     let digest = checked_digest(reference, &bytes)?;
     let (media_type, manifest) = Manifest::parse(call.header(&CONTENT_TYPE), &bytes)?;
     let warnings = warnings::of_push(call, name, reference, &media_type, &manifest).await?;

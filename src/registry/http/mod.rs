@@ -23,7 +23,7 @@ pub mod base_url;
 mod blobs;
 mod body;
 mod call;
-mod client;
+pub mod client;
 mod condition;
 pub mod cors;
 mod error;
@@ -41,6 +41,7 @@ mod referrers;
 pub mod route;
 mod uploads;
 pub mod validate;
+pub mod waiting;
 mod warnings;
 
 pub use route::Route;

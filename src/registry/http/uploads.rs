@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use axum::response::Response;
 
 use super::answer::{Answer, UPLOAD_UUID};
-use super::body;
+use super::body::Arriving;
 use super::call::Call;
 use super::range;
 use crate::digest::{Algorithm, Digest};
@@ -36,7 +36,7 @@ pub(super) async fn start<S: Store>(
     let store = &call.registry.store;
     if let Some(digest) = call.digest_parameter("digest")? {
         let mut upload = store.upload_once(name, digest.algorithm()).await?;
-        receive(&mut upload, body).await?;
+        receive(&mut upload, call.arriving(body)).await?;
         upload.finish(&digest).await?;
         tracing::info!(repository = %name, %digest, "blob pushed");
         return created(name, &digest);
@@ -71,7 +71,7 @@ pub(super) async fn append<S: Store>(
 ) -> Result<Response, RegistryError> {
     let mut upload = resume(call, name, id).await?;
     let arrived = match expect_chunk(call, name, id, upload.received()) {
-        Ok(end) => receive_until(&mut upload, body, end).await,
+        Ok(end) => receive_until(&mut upload, call.arriving(body), end).await,
         Err(error) => Err(error),
     };
     // Also after a cut connection: the client finds the bytes that arrived.
@@ -92,7 +92,7 @@ pub(super) async fn finish<S: Store>(
     })?;
     let mut upload = resume(call, name, id).await?;
     let arrived = match expect_chunk(call, name, id, upload.received()) {
-        Ok(end) => receive_until(&mut upload, body, end).await,
+        Ok(end) => receive_until(&mut upload, call.arriving(body), end).await,
         Err(error) => Err(error),
     };
     if let Err(error) = arrived {
@@ -202,12 +202,12 @@ fn expect_chunk<S>(
 /// known. Nothing beyond `end` is written.
 async fn receive_until(
     upload: &mut impl UploadWriter,
-    mut body: Body,
+    mut body: Arriving,
     end: Option<u64>,
 ) -> Result<(), RegistryError> {
     let Some(end) = end else { return receive(upload, body).await };
     let wrong = |message| Err(RegistryError::new(ErrorCode::SizeInvalid, message));
-    while let Some(bytes) = body::next(&mut body).await? {
+    while let Some(bytes) = body.next().await? {
         if bytes.len() as u64 > end.saturating_sub(upload.received()) {
             return wrong(format!("the chunk goes on after byte {end}"));
         }
@@ -219,8 +219,8 @@ async fn receive_until(
     Ok(())
 }
 
-async fn receive(upload: &mut impl UploadWriter, mut body: Body) -> Result<(), RegistryError> {
-    while let Some(bytes) = body::next(&mut body).await? {
+async fn receive(upload: &mut impl UploadWriter, mut body: Arriving) -> Result<(), RegistryError> {
+    while let Some(bytes) = body.next().await? {
         upload.write(bytes).await?;
     }
     Ok(())

@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a client hears of the progress.
 const PROGRESS: Duration = Duration::from_millis(500);
 
+/// How long it is waited before a socket is tried again that could not be made.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
@@ -79,12 +82,18 @@ fn socket(data_dir: &Path) -> PathBuf {
 
 /// Serves the socket of a data folder, for ever.
 pub async fn serve<S: Store>(registry: Arc<Registry<S>>, data_dir: PathBuf) {
-    let listener = match listen(&data_dir) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::warn!(%error, "`warren-registry gc` and `scrub` can't reach this server");
-            return;
+    let mut told = false;
+    let listener = loop {
+        match listen(&data_dir) {
+            Ok(listener) => break listener,
+            Err(error) if told => tracing::debug!(%error, "still out of reach"),
+            Err(error) => {
+                told = true;
+                tracing::warn!(%error, "`warren-registry gc` and `scrub` can't reach this server");
+            }
         }
+        // The disk may take a socket later.
+        tokio::time::sleep(LISTEN_AGAIN).await;
     };
     let mut clients = JoinSet::new();
     loop {

@@ -16,6 +16,8 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
+use crate::registry::http::waiting::Waiting;
+
 /// How much of a refused body is read.
 const MOST_BYTES: usize = 8 << 20;
 /// How long is waited for it.
@@ -28,6 +30,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
     }
     // Who waits for a word to go on has sent nothing: reading would be that word.
     let waits = request.headers().contains_key(EXPECT);
+    let waiting = request.extensions().get::<Waiting>().cloned();
     let mut rest = None;
     let request = request.map(|body| {
         let shared = Shared { body: Arc::new(Mutex::new(body)), polled: Arc::default() };
@@ -39,6 +42,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
         && response.status().as_u16() >= 400
         && (!waits || rest.polled.load(Ordering::Relaxed))
     {
+        let _waits = waiting.as_ref().map(Waiting::begin);
         // Whatever comes of it, the answer is the one that is there.
         let _ = tokio::time::timeout(MOST_TIME, read_away(rest)).await;
     }

@@ -59,6 +59,10 @@ impl Exchange {
         if let Some(handoff) = &self.handoff {
             request.extensions_mut().insert(handoff.clone());
         }
+        // Most requests have no body, and no need of this.
+        if !request.body().is_end_stream() {
+            request.extensions_mut().insert(self.member.waiting());
+        }
         let received = self.metrics.http.received().clone();
         let sent = self.metrics.http.sent().clone();
         let app = (!too_large).then(|| self.app.clone());

@@ -1,6 +1,8 @@
 //! How many uploads run at the same time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
@@ -10,23 +12,50 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::http::Route;
+use crate::registry::http::base_url::Connection;
+use crate::registry::http::client::{Client, client_address};
 use crate::registry::metrics::{Level, Metrics};
+use crate::registry::network::{Network, of_client};
 
 /// After how many seconds a client that was refused may try again.
 const RETRY_AFTER: u8 = 2;
 
-/// The places for requests that bring a blob or a manifest.
+/// The places for requests that bring a blob or a manifest. No client gets all
+/// of them.
 pub struct Uploads {
     places: Arc<Semaphore>,
+    per_client: usize,
+    clients: Mutex<HashMap<IpAddr, usize>>,
+    /// Proxies whose word on where a request comes from is taken.
+    proxies: Vec<Network>,
     metrics: Metrics,
 }
 
 impl Uploads {
-    /// So many places.
+    /// So many places, and so many of them for one client.
     #[must_use]
-    pub fn new(places: usize, metrics: Metrics) -> Self {
-        let places = places.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), metrics }
+    pub fn new(places: usize, per_client: usize, proxies: Vec<Network>, metrics: Metrics) -> Self {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self { places, per_client, clients: Mutex::default(), proxies, metrics }
+    }
+
+    /// A place for this client, or what is in its way.
+    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Taken, &'static str> {
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err("too many uploads are under way; come back in a moment");
+        };
+        let mut clients = self.clients();
+        let count = clients.entry(client).or_default();
+        if *count >= self.per_client {
+            return Err("this client has too many uploads under way; come back in a moment");
+        }
+        *count += 1;
+        let level = self.metrics.http.upload();
+        Ok(Taken { uploads: Arc::clone(self), client, _permit: permit, _level: level })
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -35,7 +64,26 @@ impl Uploads {
 /// place.
 #[derive(Clone)]
 struct Place {
-    _taken: Arc<(OwnedSemaphorePermit, Level)>,
+    _taken: Arc<Taken>,
+}
+
+struct Taken {
+    uploads: Arc<Uploads>,
+    client: IpAddr,
+    _permit: OwnedSemaphorePermit,
+    _level: Level,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut clients = self.uploads.clients();
+        if let Some(count) = clients.get_mut(&self.client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                clients.remove(&self.client);
+            }
+        }
+    }
 }
 
 /// Lets a request with a body through if there is a place for it, and asks its
@@ -55,23 +103,28 @@ pub async fn limit(
         _ => false,
     };
     if brings {
-        let Ok(permit) = Arc::clone(&uploads.places).try_acquire_owned() else {
-            uploads.metrics.http.upload_refused();
-            return RegistryError::new(
-                ErrorCode::TooManyRequests,
-                "too many uploads are under way; come back in a moment",
-            )
-            .with_header("retry-after", RETRY_AFTER.to_string())
-            .into_response();
+        let connection = request.extensions().get::<Connection>();
+        let client = client_address(request.headers(), connection, &uploads.proxies);
+        let client = of_client(client);
+        let taken = match uploads.take(client) {
+            Ok(taken) => Arc::new(taken),
+            Err(why) => {
+                uploads.metrics.http.upload_refused();
+                return RegistryError::new(ErrorCode::TooManyRequests, why)
+                    .with_header("retry-after", RETRY_AFTER.to_string())
+                    .into_response();
+            }
         };
-        let taken = Arc::new((permit, uploads.metrics.http.upload()));
         request.extensions_mut().insert(Place { _taken: taken });
+        request.extensions_mut().insert(Client(client));
     }
     next.run(request).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use axum::Router;
     use axum::body::Body;
     use axum::middleware::from_fn_with_state;
@@ -81,9 +134,23 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn one_client_leaves_places_to_others() {
+        let uploads = Arc::new(Uploads::new(3, 2, Vec::new(), Metrics::default()));
+        let [one, two] = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+        let taken: Vec<_> = (0..2).map(|_| uploads.take(one).unwrap()).collect();
+        assert!(uploads.take(one).is_err_and(|why| why.contains("this client")));
+        let other = uploads.take(two).unwrap();
+        assert!(uploads.take(two).is_err_and(|why| !why.contains("this client")));
+        drop(other);
+        drop(taken);
+        assert_eq!(uploads.places.available_permits(), 3);
+        assert!(uploads.clients().is_empty());
+    }
+
     #[tokio::test]
     async fn a_place_is_taken_until_what_was_begun_ends() {
-        let uploads = Arc::new(Uploads::new(1, Metrics::default()));
+        let uploads = Arc::new(Uploads::new(1, 1, Vec::new(), Metrics::default()));
         let (begun, mut requests) = tokio::sync::mpsc::unbounded_channel();
         // As the registry does it: the work is a task of its own.
         let handler = move |request: Request| async move {
@@ -115,5 +182,6 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(uploads.places.available_permits(), 1);
+        assert!(uploads.clients().is_empty());
     }
 }

@@ -150,6 +150,7 @@ impl Server {
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
+        registry.limits.body_rate = settings.operating.min_body_rate.value;
         registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
         registry.admission.replace(Rules::of(&settings));
         let registry = Arc::new(registry);
@@ -167,7 +168,12 @@ impl Server {
                 gate: Arc::clone(&gate),
                 tracer: tracer.clone(),
             }),
-            uploads: Arc::new(Uploads::new(operating.max_uploads.value, metrics.clone())),
+            uploads: Arc::new(Uploads::new(
+                operating.max_uploads.value,
+                operating.max_uploads_per_client.value,
+                settings.trusted_proxies.value.clone(),
+                metrics.clone(),
+            )),
             metrics: operating.metrics.value,
         };
         let origins = Arc::new(Swap::new(Cors::new(&settings.cors.value)));
@@ -210,7 +216,9 @@ impl Server {
         warn(settings, list.is_open());
         let data_dir = &settings.data_dir.value;
         match data_dir.ancestors().find(|folder| folder.exists()) {
-            Some(folder) => fs::probe_writable(folder).map_err(|error| unusable(settings, &error)),
+            Some(folder) => fs::probe_writable(folder)
+                .or_else(unless_there(data_dir))
+                .map_err(|error| unusable(settings, &error)),
             None => Ok(()),
         }
     }
@@ -392,7 +400,21 @@ fn prepare_data_dir(settings: &Settings) -> Result<(), ServerError> {
     let data_dir: &Path = &settings.data_dir.value;
     fs::create_dir_all(data_dir)
         .and_then(|()| fs::probe_writable(data_dir))
+        .or_else(unless_there(data_dir))
         .map_err(|error| unusable(settings, &error))
+}
+
+/// A store that is there is served also where its disk takes no writes now:
+/// else a pod that is started again on a full disk could neither be pulled from
+/// nor make room by deletions.
+fn unless_there(data_dir: &Path) -> impl FnOnce(fs::FsError) -> Result<(), fs::FsError> {
+    move |error| {
+        if !error.takes_no_writes() || !FsStore::is_in(data_dir) {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the data folder takes no writes: what it holds is served, pushes are refused, and the readiness says so");
+        Ok(())
+    }
 }
 
 fn unusable(settings: &Settings, error: &fs::FsError) -> ServerError {

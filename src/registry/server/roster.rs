@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::registry::http::waiting::Waiting;
 use crate::registry::metrics::{Closed, Metrics};
 
 /// How often connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long an honest client takes at most to send what is small.
+const PROMPT: Duration = Duration::from_secs(1);
 /// One of so many idle connections is ended at a time.
 const EVICTED_TOGETHER: usize = 64;
 /// No point in time: something has not begun.
@@ -46,6 +49,10 @@ struct State {
     begun: AtomicU32,
     /// When one of them last went on.
     progress: AtomicU64,
+    /// Those of them that only wait for what the client has still to send.
+    waiting: Waiting,
+    /// When the last one came that has a body.
+    asked: AtomicU64,
     /// Since when there is no request, and nothing of an answer left to send.
     idle: AtomicU64,
     /// Whether a part of an answer may not have been sent: the HTTP library is
@@ -64,6 +71,14 @@ impl State {
     /// Whether nothing is asked and nothing is left to send.
     fn rests(&self) -> bool {
         self.busy.load(Ordering::Acquire) == 0 && !self.unflushed.load(Ordering::Acquire)
+    }
+
+    /// Since when there is nothing to lose with it but a body that is on its
+    /// way, if that is so.
+    fn waits(&self) -> Option<u64> {
+        let busy = self.busy.load(Ordering::Acquire);
+        let waits = busy > 0 && self.waiting.count() >= busy;
+        waits.then(|| self.asked.load(Ordering::Relaxed))
     }
 
     /// Since when no answer goes on because of the client; `NEVER` as long as
@@ -102,6 +117,8 @@ impl Roster {
             busy: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             progress: AtomicU64::new(NEVER),
+            waiting: Waiting::default(),
+            asked: AtomicU64::new(NEVER),
             idle: AtomicU64::new(self.now()),
             unflushed: AtomicBool::new(false),
             head: AtomicU64::new(NEVER),
@@ -117,10 +134,13 @@ impl Roster {
     /// Whether there was any.
     pub fn evict(&self) -> bool {
         let now = self.now();
-        // Who has been stuck for too long goes before everyone else.
+        // Who has been stuck for too long goes before everyone else, and who
+        // takes long over a body that nobody asked for goes next.
         let since = |state: &State| {
             let stuck = longer(now, state.stuck(), self.patience.idle).then_some(0);
-            stuck.or_else(|| state.rests().then(|| state.idle.load(Ordering::Relaxed)))
+            let waits =
+                state.waits().map(|since| if longer(now, since, PROMPT) { 1 } else { since });
+            stuck.or(waits).or_else(|| state.rests().then(|| state.idle.load(Ordering::Relaxed)))
         };
         let mut idle: Vec<(u64, Arc<State>)> = self
             .lock()
@@ -197,6 +217,12 @@ impl Member {
         self.state.busy.fetch_add(1, Ordering::AcqRel);
         self.state.head.store(NEVER, Ordering::Relaxed);
         Busy { member: Arc::clone(self), flushes, begun: false }
+    }
+
+    /// For a request that has a body: it says so where it only waits for that.
+    pub fn waiting(&self) -> Waiting {
+        self.state.asked.store(self.roster.now(), Ordering::Relaxed);
+        self.state.waiting.clone()
     }
 
     /// Bytes came in, which over HTTP/1 and without a request begin a head.
@@ -320,6 +346,25 @@ mod tests {
         assert!(is_ended(&members[1]));
         drop(members);
         assert!(roster.lock().is_empty());
+    }
+
+    #[test]
+    fn who_only_waits_for_a_body_makes_room_too() {
+        let roster = roster(FOR_EVER, FOR_EVER);
+        let [stranger, pusher] = [(); 2].map(|()| Arc::new(roster.enter()));
+        let _asked = stranger.busy(true);
+        let _pushes = pusher.busy(true);
+        let waiting = stranger.waiting();
+        let _ = pusher.waiting();
+        assert!(!roster.evict(), "the body may be wanted");
+        let waits = waiting.begin();
+        let _more = stranger.busy(false);
+        assert!(!roster.evict(), "another request of it works");
+        let _more = waiting.begin();
+        drop(waits);
+        let _waits = waiting.begin();
+        assert!(roster.evict());
+        assert!(is_ended(&stranger) && !is_ended(&pusher));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub enum UpkeepCommand {
     /// Read everything and set aside what doesn't have its digest
     ///
     /// What is set aside is served to nobody; a push of the same content heals
-    /// it. The exit code is 1 where damage was found.
+    /// it. Where another process uses the folder damage is left in place, and no
+    /// pull of it ends well. The exit code is 1 where damage was found.
     #[command(after_help = "Example: warren-registry scrub --data-dir /data --rate 100")]
     Scrub {
         /// Where.
@@ -115,7 +116,7 @@ impl UpkeepCommand {
             .write_all(text.as_bytes())
             .map_err(|source| ServerError::System { step: "write to stdout", source })?;
         let sound = |key| done.get(key).and_then(Value::as_array).is_none_or(Vec::is_empty);
-        Ok(sound("damaged") && sound("unreadable"))
+        Ok(["damaged", "in_place", "unreadable"].into_iter().all(sound))
     }
 
     fn tell(&self, done: &Value) -> String {
@@ -145,8 +146,11 @@ impl UpkeepCommand {
             Self::Scrub { .. } => {
                 let mut text =
                     format!("read {} contents, {} bytes\n", count("contents"), count("bytes"));
-                for (key, what) in [("damaged", "damaged, set aside"), ("unreadable", "unreadable")]
-                {
+                for (key, what) in [
+                    ("damaged", "damaged, set aside"),
+                    ("in_place", "damaged, left in place"),
+                    ("unreadable", "unreadable"),
+                ] {
                     for digest in done.get(key).and_then(Value::as_array).into_iter().flatten() {
                         let digest = digest.as_str().unwrap_or_default();
                         let _ = writeln!(text, "{what}: {digest}");
@@ -168,7 +172,7 @@ async fn obey(job: Job, settings: &Settings) -> Result<Value, ServerError> {
     if let Some(result) = control::ask(data_dir, job, tell).await {
         return result.map_err(failed);
     }
-    if !data_dir.join("layout").is_file() {
+    if !FsStore::is_in(data_dir) {
         let origin = &settings.data_dir.origin;
         return Err(failed(format!("there is no registry in it ({origin}); see --data-dir")));
     }

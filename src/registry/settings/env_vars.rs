@@ -58,6 +58,10 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("idle-timeout", "WARREN_REGISTRY_IDLE_TIMEOUT"),
     // Requests that bring a blob or a manifest at the same time.
     ("max-uploads", "WARREN_REGISTRY_MAX_UPLOADS"),
+    // How many of them one client may have.
+    ("max-uploads-per-client", "WARREN_REGISTRY_MAX_UPLOADS_PER_CLIENT"),
+    // KiB of a request's body that come in a second at least.
+    ("min-body-rate", "WARREN_REGISTRY_MIN_BODY_RATE"),
     // Who may read `/metrics`: `open`, `login` or `off`.
     ("metrics", "WARREN_REGISTRY_METRICS"),
     // The collector of traces.

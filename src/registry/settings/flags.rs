@@ -138,6 +138,15 @@ pub struct Flags {
     #[arg(long, value_name = "COUNT")]
     pub max_uploads: Option<String>,
 
+    /// How many of them one client may have [default: half]
+    #[arg(long, value_name = "COUNT")]
+    pub max_uploads_per_client: Option<String>,
+
+    /// KiB of a request's body that come in a second at least, over a minute;
+    /// 0 for any
+    #[arg(long, value_name = "KIB")]
+    pub min_body_rate: Option<String>,
+
     /// Who may read /metrics: open, login or off
     #[arg(long, value_name = "ACCESS")]
     pub metrics: Option<String>,

@@ -16,6 +16,10 @@ pub struct Operating {
     pub idle_timeout: Setting<Duration>,
     /// Requests that bring a blob or a manifest at the same time.
     pub max_uploads: Setting<usize>,
+    /// How many of them one client may have.
+    pub max_uploads_per_client: Setting<usize>,
+    /// Bytes of a request's body that come in a second at least; none for any.
+    pub min_body_rate: Setting<u64>,
     /// Who may read `/metrics`.
     pub metrics: Setting<MetricsAccess>,
     /// The collector that traces go to.
@@ -29,6 +33,8 @@ const MOST_HEAD_KIB: usize = 96;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_UPLOADS: usize = 256;
+/// Over a minute, which the slowest of lines manages.
+const MIN_BODY_RATE: u64 = 1 << 10;
 
 impl Operating {
     pub(super) fn resolve(flags: &Flags, layers: &Layers) -> Result<Self, SettingsError> {
@@ -37,8 +43,14 @@ impl Operating {
         let head_timeout = text("--head-timeout", &flags.head_timeout);
         let idle_timeout = text("--idle-timeout", &flags.idle_timeout);
         let uploads = text("--max-uploads", &flags.max_uploads);
+        let per_client = text("--max-uploads-per-client", &flags.max_uploads_per_client);
+        let body_rate = text("--min-body-rate", &flags.min_body_rate);
         let metrics = text("--metrics", &flags.metrics);
         let otlp = text("--otlp-endpoint", &flags.otlp_endpoint);
+        let max_uploads = layers
+            .parsed("max-uploads", uploads, |text| whole(text, &1))?
+            .unwrap_or(Setting::built_in(MAX_UPLOADS));
+        let half = max_uploads.value.div_ceil(2);
         Ok(Self {
             max_head_size: layers
                 .parsed("max-head-size", head, head_size)?
@@ -49,9 +61,15 @@ impl Operating {
             idle_timeout: layers
                 .parsed("idle-timeout", idle_timeout, seconds)?
                 .unwrap_or(Setting::built_in(IDLE_TIMEOUT)),
-            max_uploads: layers
-                .parsed("max-uploads", uploads, |text| whole(text, &1))?
-                .unwrap_or(Setting::built_in(MAX_UPLOADS)),
+            max_uploads,
+            max_uploads_per_client: layers
+                .parsed("max-uploads-per-client", per_client, |text| whole(text, &1))?
+                .unwrap_or(Setting::built_in(half)),
+            min_body_rate: layers
+                .parsed("min-body-rate", body_rate, |text| {
+                    whole::<u32>(text, &0).map(|kibibytes| u64::from(kibibytes) << 10)
+                })?
+                .unwrap_or(Setting::built_in(MIN_BODY_RATE)),
             metrics: layers
                 .parsed("metrics", metrics, metrics_access)?
                 .unwrap_or(Setting::built_in(MetricsAccess::Open)),

@@ -75,6 +75,10 @@ impl Settings {
             row("head-timeout", &self.operating.head_timeout, |time| json!(time.as_secs())),
             row("idle-timeout", &self.operating.idle_timeout, |time| json!(time.as_secs())),
             row("max-uploads", &self.operating.max_uploads, |count| json!(count)),
+            row("max-uploads-per-client", &self.operating.max_uploads_per_client, |count| {
+                json!(count)
+            }),
+            row("min-body-rate", &self.operating.min_body_rate, |bytes| json!(bytes)),
             row("metrics", &self.operating.metrics, |access| json!(access.name())),
             row("otlp-endpoint", &self.operating.otlp_endpoint, |url| json!(url)),
             row("gc-interval", &self.upkeep.gc_interval, |span| {

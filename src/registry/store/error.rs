@@ -80,9 +80,7 @@ impl StoreError {
     /// Whether the disk, or the share of it that the registry may use, is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        matches!(self, Self::File(error)
-            if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+        matches!(self, Self::File(error) if error.is_full())
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Scrubbed {
     pub bytes: u64,
     /// The digests of those that had other bytes, and are in quarantine now.
     pub damaged: Vec<String>,
+    /// The digests of those that had other bytes and are where they were, since
+    /// another process uses the folder or the disk doesn't let go of them. This
+    /// process serves them to nobody, others find out when they are pulled.
+    pub in_place: Vec<String>,
     /// Those that the disk didn't give; they are left where they are.
     pub unreadable: Vec<String>,
     /// Whether it came to the end.

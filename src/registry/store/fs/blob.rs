@@ -1,5 +1,6 @@
 //! Blobs: content under its digest, and the links that show it to repositories.
 
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -61,9 +62,14 @@ impl Inner {
         let link = self.layout.blob_link(repository, digest);
         let Some(text) = self.read_leased(&link, &pin)? else { return Ok(None) };
         let Some(linked) = self.size_in(&text, digest)? else { return Ok(None) };
-        let found = self.disk.size(&self.layout.blob(digest))?;
-        if found != Some(linked) {
-            tracing::error!(%digest, linked, ?found, "a blob has another length than it was pushed with");
+        let found = self.disk.look(&self.layout.blob(digest))?;
+        let size = found.as_ref().map(Metadata::len);
+        if size != Some(linked) {
+            tracing::error!(%digest, linked, found = size, "a blob has another length than it was pushed with");
+            return Ok(None);
+        }
+        if found.is_some_and(|found| self.verified.is_refuted(digest, &Stamp::of(&found))) {
+            tracing::error!(%digest, "a blob has other bytes than it was pushed with");
             return Ok(None);
         }
         Ok(Some(linked))
@@ -104,13 +110,16 @@ impl Inner {
         if found != size {
             return Err(damaged(format!("{} has {found} bytes, not {size}", path.display())));
         }
+        let stamp = Stamp::of(&metadata);
+        if self.verified.is_refuted(digest, &stamp) {
+            return Err(damaged(format!("{} has other content", path.display())));
+        }
         let range = range.unwrap_or(0..size);
         let end = range.end.min(size);
         let start = range.start.min(end);
         let length = end - start;
         // A part can't be checked against the digest of the whole.
-        let check =
-            length == size && !self.verified.holds(digest, &Stamp::of(&metadata), Instant::now());
+        let check = length == size && !self.verified.holds(digest, &stamp, Instant::now());
         let digest = digest.clone();
         let part = Part { path, digest, file, metadata, start, length, check };
         Ok(Some(BlobRead { size, stream: read::stream(self, part) }))

@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -55,11 +56,12 @@ pub(super) struct Disk {
     /// Held for writing while folders are made, so that whoever sees a folder
     /// can wait until it is durable.
     making: RwLock<()>,
+    failed_syncs: AtomicU64,
 }
 
 impl Disk {
     pub(super) fn new(temporary: PathBuf, faults: Option<Arc<dyn Faults>>) -> Self {
-        Self { temporary, faults, making: RwLock::new(()) }
+        Self { temporary, faults, making: RwLock::new(()), failed_syncs: AtomicU64::new(0) }
     }
 
     fn ask(&self, step: Step, path: &Path) -> Result<(), FsError> {
@@ -241,8 +243,21 @@ impl Disk {
     }
 
     pub(super) fn sync(&self, file: &File, path: &Path) -> Result<(), FsError> {
-        self.ask(Step::Sync, path)?;
-        file.sync_all().at("sync", path)
+        self.watched(|| {
+            self.ask(Step::Sync, path)?;
+            file.sync_all().at("sync", path)
+        })
+    }
+
+    /// How many syncs have failed: as long as this is the same none has.
+    pub(super) fn failed_syncs(&self) -> u64 {
+        self.failed_syncs.load(Ordering::Acquire)
+    }
+
+    fn watched(&self, sync: impl FnOnce() -> Result<(), FsError>) -> Result<(), FsError> {
+        sync().inspect_err(|_| {
+            self.failed_syncs.fetch_add(1, Ordering::AcqRel);
+        })
     }
 
     /// Puts a file that is durable itself to its place, durably, making the
@@ -366,8 +381,10 @@ impl Disk {
     }
 
     pub(super) fn sync_folder(&self, path: &Path) -> Result<(), FsError> {
-        self.ask(Step::SyncFolder, path)?;
-        files::sync_dir(path)
+        self.watched(|| {
+            self.ask(Step::SyncFolder, path)?;
+            files::sync_dir(path)
+        })
     }
 
     /// Removes a file durably; `false` where there was none.
@@ -409,6 +426,14 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
             touched => touched.at("set the time of", path),
         }
+    }
+
+    /// Changes nothing of an open file but the time of its last change, so that
+    /// whoever knows its content looks again.
+    pub(super) fn stir(&self, file: &File, path: &Path) -> Result<(), FsError> {
+        self.ask(Step::Touch, path)?;
+        let mode = file.metadata().at("look at", path)?.permissions();
+        file.set_permissions(mode).at("set the mode of", path)
     }
 
     /// Moves a file to a folder that is there, not durably.

@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
@@ -23,6 +23,7 @@ use super::{
     UploadId, UploadStatus, Watch,
 };
 use crate::digest::{Algorithm, Digest};
+use crate::fs::FsError;
 use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
@@ -60,6 +61,9 @@ const LAYOUT: &str = "1";
 /// Repositories share locks in this process: many enough that two seldom meet.
 const WRITERS: usize = 64;
 
+/// How long a sync that went well says that the next one would.
+const SYNC_AGAIN: Duration = Duration::from_secs(1);
+
 /// How many repositories are looked at to find one that holds a blob.
 const HOLDERS_LOOKED_AT: usize = 1000;
 
@@ -85,6 +89,10 @@ struct Inner {
     /// Whoever changes a repository holds one of these before it takes a
     /// thread, so that those who wait don't take all threads.
     writers: Vec<Arc<Mutex<()>>>,
+    /// Held by who asks whether the store is ready.
+    asking: Arc<Mutex<()>>,
+    /// When a probe was synced last, and how many syncs had failed by then.
+    synced: std::sync::Mutex<Option<(Instant, u64)>>,
 }
 
 /// How a store is opened.
@@ -111,8 +119,16 @@ impl Default for FsOptions {
 }
 
 impl FsStore {
+    /// Whether there is a store in this folder, of whatever version.
+    #[must_use]
+    pub fn is_in(root: &Path) -> bool {
+        Layout::new(root).version().is_file()
+    }
+
     /// Opens the store in this folder, making it if it isn't there, without
-    /// looking through what it holds. Blocks for a few system calls.
+    /// looking through what it holds. Blocks for a few system calls. One that
+    /// is there opens also where the disk is full or read-only now: what it
+    /// holds can be read, and removed where the disk lets it.
     ///
     /// # Errors
     /// Where the folder can't be made or written to, or holds a layout of
@@ -128,23 +144,21 @@ impl FsStore {
     pub fn open_with(root: &Path, options: FsOptions) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
         let disk = Disk::new(layout.temporary(), options.faults);
-        for folder in [layout.temporary(), layout.uploads(), layout.blobs(), layout.repositories()]
-        {
-            disk.make_folder(&folder)?;
+        let found = disk.read(&layout.version())?;
+        if let Some(found) = found.as_ref().filter(|found| *found != LAYOUT.as_bytes()) {
+            let found = String::from_utf8_lossy(found).into_owned();
+            return Err(StoreError::Layout { path: root.to_owned(), found, known: LAYOUT });
         }
-        match disk.read(&layout.version())? {
-            None => {
-                // Only a new store has none, and its folder may be as new.
-                disk.keep_folder(root)?;
-                disk.put(&layout.version(), LAYOUT.as_bytes())?;
-            }
-            Some(found) if found == LAYOUT.as_bytes() => {}
-            Some(found) => {
-                let found = String::from_utf8_lossy(&found).into_owned();
-                return Err(StoreError::Layout { path: root.to_owned(), found, known: LAYOUT });
-            }
+        let folders = [layout.temporary(), layout.uploads(), layout.blobs(), layout.repositories()];
+        let made = folders.iter().try_for_each(|folder| disk.make_folder(folder));
+        unless_unwritable(found.is_some(), made)?;
+        if found.is_none() {
+            // Only a new store has none, and its folder may be as new.
+            disk.keep_folder(root)?;
+            disk.put(&layout.version(), LAYOUT.as_bytes())?;
         }
-        let process = Process::join(&disk, &layout)?;
+        let process = Process::new(&layout);
+        unless_unwritable(found.is_some(), process.join(&disk))?;
         let inner = Inner {
             disk,
             layout,
@@ -157,8 +171,10 @@ impl FsStore {
             cached: options.cached,
             process,
             writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
+            asking: Arc::default(),
+            synced: std::sync::Mutex::default(),
         };
-        inner.probe()?;
+        unless_unwritable(found.is_some(), inner.probe(false))?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -200,12 +216,45 @@ impl std::fmt::Debug for FsStore {
     }
 }
 
+/// What came of a step that a store which is there already can do without, as
+/// long as the disk takes no writes.
+fn unless_unwritable(there: bool, result: Result<(), FsError>) -> Result<(), FsError> {
+    match result {
+        Err(error) if there && error.takes_no_writes() => {
+            tracing::debug!(%error, "the store is opened all the same");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 impl Inner {
-    /// Writes a block and takes it away again.
-    fn probe(&self) -> Result<(), StoreError> {
+    /// Writes a block, durably if told to, and takes it away again.
+    fn probe(&self, durably: bool) -> Result<(), FsError> {
         let probe = self.disk.temporary()?;
         let file = self.disk.create(&probe.path)?;
-        Ok(self.disk.write(&file, &probe.path, &[&[0; 4096]])?)
+        self.disk.write(&file, &probe.path, &[&[0; 4096]])?;
+        if durably {
+            self.disk.sync(&file, &probe.path)?;
+            self.disk.keep(&probe.path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether pushes would go well now. A sync costs everyone who writes, and
+    /// anybody may ask: it is asked for once a second, and after one that
+    /// failed until one goes well.
+    fn ready(&self) -> Result<(), FsError> {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = self.disk.failed_syncs();
+        let known =
+            synced.is_some_and(|(since, seen)| seen == failed && since.elapsed() < SYNC_AGAIN);
+        self.process.join(&self.disk)?;
+        self.probe(!known)?;
+        if !known {
+            *synced = Some((Instant::now(), failed));
+        }
+        Ok(())
     }
 }
 
@@ -246,6 +295,7 @@ impl Store for FsStore {
     ) -> Result<bool, StoreError> {
         let (from, to, digest) = (from.clone(), to.clone(), digest.clone());
         self.run(move |inner| {
+            inner.process.join(&inner.disk)?;
             let pin = inner.leases.pin(&digest);
             let Some(size) = inner.blob_size(&from, &digest)? else { return Ok(false) };
             inner.link_blob(&to, &digest, size, &pin)?;
@@ -370,6 +420,7 @@ impl Store for FsStore {
         let (manifest, required) = (manifest.clone(), required.clone());
         let referral = referral.cloned();
         self.change(repository, move |inner, name| {
+            inner.process.join(&inner.disk)?;
             inner.put_manifest(name, &manifest, referral.as_ref(), &required)
         })
         .await
@@ -417,8 +468,11 @@ impl Store for FsStore {
         expected: &Expected,
     ) -> Result<(), StoreError> {
         let (tag, digest, expected) = (tag.clone(), digest.clone(), expected.clone());
-        self.change(repository, move |inner, name| inner.set_tag(name, &tag, &digest, &expected))
-            .await
+        self.change(repository, move |inner, name| {
+            inner.process.join(&inner.disk)?;
+            inner.set_tag(name, &tag, &digest, &expected)
+        })
+        .await
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StoreError> {
@@ -478,6 +532,12 @@ impl Store for FsStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.run(|inner| inner.probe()).await
+        // One after the other: who asks without end has one thread.
+        let alone = Arc::clone(&self.inner.asking).lock_owned().await;
+        self.run(move |inner| {
+            let _alone = alone;
+            Ok(inner.ready()?)
+        })
+        .await
     }
 }

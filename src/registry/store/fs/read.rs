@@ -225,7 +225,14 @@ impl Reader {
             inner.verified(digest, &metadata);
             return Ok(());
         }
-        inner.refuted(digest, &metadata);
+        match inner.refuted(digest, &metadata) {
+            Ok(true) => {
+                tracing::error!(%digest, "content was damaged when it was pulled; it is in quarantine until it is pushed again");
+            }
+            // It was pushed again meanwhile, or removed.
+            Ok(false) => {}
+            Err(error) => tracing::error!(%digest, %error, "damaged content can't be set aside"),
+        }
         let what = format!("{} has other content", self.path.display());
         Err(StoreError::Damaged { digest: digest.clone(), what })
     }

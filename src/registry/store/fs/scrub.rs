@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Advice, fadvise};
 
 use super::Inner;
+use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs::At as _;
 use crate::registry::store::{ScrubPolicy, Scrubbed, StoreError, Watch};
@@ -83,10 +84,10 @@ impl Inner {
         done: &mut Scrubbed,
     ) -> bool {
         let opened = self.disk.open(path).and_then(|file| {
-            let inode = |file: File| Ok((file.metadata().at("look at", path)?.ino(), file));
-            file.map(inode).transpose()
+            let look = |file: File| Ok((file.metadata().at("look at", path)?, file));
+            file.map(look).transpose()
         });
-        let (inode, file) = match opened {
+        let (metadata, file) = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) => return true,
             Err(error) => {
@@ -102,7 +103,7 @@ impl Inner {
             Ok(None) => return false,
             Ok(Some(found)) if found == *digest => {}
             Ok(Some(found)) => {
-                match self.quarantine(digest, inode) {
+                match self.refuted(digest, &metadata) {
                     Ok(true) => {
                         tracing::error!(%digest, %found, "content doesn't have its digest; it is in quarantine until it is pushed again");
                         done.damaged.push(digest.to_string());
@@ -111,7 +112,8 @@ impl Inner {
                     Ok(false) => {}
                     Err(error) => {
                         tracing::error!(%digest, %found, %error, "content doesn't have its digest, and can't be set aside");
-                        done.damaged.push(digest.to_string());
+                        done.in_place.push(digest.to_string());
+                        self.expose(digest, path, &file);
                     }
                 }
             }
@@ -122,6 +124,17 @@ impl Inner {
         }
         done.contents += 1;
         true
+    }
+
+    /// Has every other process that uses the folder find out for itself that
+    /// this content is damaged: each hashes it again that finds it changed.
+    fn expose(&self, digest: &Digest, path: &Path, file: &File) {
+        if let Err(error) = self.disk.stir(file, path) {
+            tracing::debug!(%digest, %error, "other processes may not notice it");
+        }
+        if let Ok(metadata) = file.metadata() {
+            self.verified.refute(digest, Stamp::of(&metadata));
+        }
     }
 
     /// Sets content aside that doesn't have its digest, unless it was pushed

@@ -51,8 +51,9 @@ impl Stamp {
         now.saturating_sub(modified)
     }
 
-    /// Whether both are of the same content, which a new name or a new link of
-    /// the file doesn't change.
+    /// Whether both are of the same content as far as its times say, which a new
+    /// name or a new link of the file doesn't change. Whoever writes to it can
+    /// set them back.
     pub(super) fn has_content_of(&self, other: &Self) -> bool {
         let content = |stamp: &Self| (stamp.device, stamp.inode, stamp.size, stamp.modified);
         content(self) == content(other)

@@ -1,15 +1,19 @@
 //! Which content is known to have its digest. A table of bounded size, in
 //! memory: what isn't in it is hashed while it is sent.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
 use super::cache::Cache;
 use super::stamp::Stamp;
 use crate::digest::Digest;
+use crate::registry::store::StoreError;
 
 /// How large the table gets, in bytes: some ten thousand entries.
 const TABLE: usize = 4 << 20;
@@ -18,26 +22,69 @@ const TABLE: usize = 4 << 20;
 /// stay; a pull notices it after this long, or a scrub before.
 const LIFETIME: Duration = Duration::from_hours(24);
 
-/// Content that had its digest when it was last looked at.
-pub(super) struct Verified(Cache<(Stamp, Instant)>);
+/// How much content is remembered that doesn't have its digest and could not be
+/// set aside. Of more it is found again each time.
+const REFUTED: usize = 4096;
+
+/// Content that had its digest when it was last looked at, and content that
+/// hadn't.
+pub(super) struct Verified {
+    known: Cache<(Stamp, Instant)>,
+    refuted: Mutex<HashMap<Digest, Stamp>>,
+    /// How many those are, so that nobody asks for the lock while there are
+    /// none.
+    count: AtomicUsize,
+}
 
 impl Default for Verified {
     fn default() -> Self {
-        Self(Cache::new(TABLE))
+        let (refuted, count) = (Mutex::default(), AtomicUsize::new(0));
+        Self { known: Cache::new(TABLE), refuted, count }
     }
 }
 
 impl Verified {
     /// Whether this very file had the digest not long ago.
     pub(super) fn holds(&self, digest: &Digest, stamp: &Stamp, now: Instant) -> bool {
-        self.0.get(key(digest)).is_some_and(|(seen, since)| {
-            seen.has_content_of(stamp) && now.saturating_duration_since(since) < LIFETIME
+        // Whoever writes to a file can set the time of that back, but not the
+        // time of its last change.
+        self.known.get(key(digest)).is_some_and(|(seen, since)| {
+            seen == *stamp && now.saturating_duration_since(since) < LIFETIME
         })
     }
 
     /// Remembers that this file has the digest.
     pub(super) fn enter(&self, digest: &Digest, stamp: Stamp, now: Instant) {
-        self.0.put(key(digest), (stamp, now), size_of::<(Stamp, Instant)>());
+        self.known.put(key(digest), (stamp, now), size_of::<(Stamp, Instant)>());
+        self.forgive(digest);
+    }
+
+    /// Whether this very file is known not to have the digest.
+    pub(super) fn is_refuted(&self, digest: &Digest, stamp: &Stamp) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.refuted().get(digest) == Some(stamp)
+    }
+
+    /// Remembers that this file doesn't have the digest.
+    pub(super) fn refute(&self, digest: &Digest, stamp: Stamp) {
+        self.known.forget(key(digest));
+        let mut refuted = self.refuted();
+        if refuted.len() < REFUTED || refuted.contains_key(digest) {
+            refuted.insert(digest.clone(), stamp);
+        }
+        self.count.store(refuted.len(), Ordering::Release);
+    }
+
+    /// The content is another one now, or gone.
+    fn forgive(&self, digest: &Digest) {
+        if self.count.load(Ordering::Acquire) > 0 {
+            let mut refuted = self.refuted();
+            refuted.remove(digest);
+            self.count.store(refuted.len(), Ordering::Release);
+        }
+    }
+
+    fn refuted(&self) -> MutexGuard<'_, HashMap<Digest, Stamp>> {
+        self.refuted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,16 +100,16 @@ impl Inner {
     }
 
     /// Content was read and doesn't have its digest: nobody is served it again
-    /// until it is pushed again.
-    pub(super) fn refuted(&self, digest: &Digest, metadata: &Metadata) {
-        self.verified.0.forget(key(digest));
-        match self.quarantine(digest, metadata.ino()) {
-            Ok(true) => {
-                tracing::error!(%digest, "content was damaged when it was pulled; it is in quarantine until it is pushed again");
-            }
-            Ok(false) => {}
-            Err(error) => tracing::error!(%digest, %error, "damaged content can't be set aside"),
-        }
+    /// until it is pushed again. Whether it was set aside; nothing of it is
+    /// left to set aside where that is not so.
+    ///
+    /// # Errors
+    /// Why it stays where it is.
+    pub(super) fn refuted(&self, digest: &Digest, metadata: &Metadata) -> Result<bool, StoreError> {
+        self.verified.refute(digest, Stamp::of(metadata));
+        let aside = self.quarantine(digest, metadata.ino())?;
+        self.verified.forgive(digest);
+        Ok(aside)
     }
 }
 
@@ -71,6 +118,42 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_pushed_is_trusted_under_its_new_name() {
+        use crate::registry::store::{FsStore, Store as _, UploadWriter as _};
+        let root = tempfile::tempdir().unwrap();
+        let store = FsStore::open(root.path()).unwrap();
+        let (digest, here) = (Digest::sha256(b"content"), "a".parse().unwrap());
+        let mut upload = store.upload_once(&here, digest.algorithm()).await.unwrap();
+        upload.write(bytes::Bytes::from_static(b"content")).await.unwrap();
+        upload.finish(&digest).await.unwrap();
+        let inner = &store.inner;
+        let found = inner.disk.stamp(&inner.layout.blob(&digest)).unwrap().unwrap();
+        assert!(inner.verified.holds(&digest, &found, Instant::now()));
+        // In another repository too, and after a question.
+        let there = "b".parse().unwrap();
+        assert!(store.blob_mount(&here, &there, &digest).await.unwrap());
+        store.blob_delete(&here, &digest).await.unwrap();
+        let found = inner.disk.stamp(&inner.layout.blob(&digest)).unwrap().unwrap();
+        assert!(inner.verified.holds(&digest, &found, Instant::now()));
+    }
+
+    #[test]
+    fn what_is_refuted_is_so_until_the_file_is_another_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let digest = Digest::sha256(b"content");
+        let stamp = Stamp::of(&file.as_file().metadata().unwrap());
+        let other = Stamp::of(&tempfile::tempfile().unwrap().metadata().unwrap());
+        let verified = Verified::default();
+        assert!(!verified.is_refuted(&digest, &stamp));
+        verified.enter(&digest, stamp, Instant::now());
+        verified.refute(&digest, stamp);
+        assert!(!verified.holds(&digest, &stamp, Instant::now()));
+        assert!(verified.is_refuted(&digest, &stamp) && !verified.is_refuted(&digest, &other));
+        verified.enter(&digest, other, Instant::now());
+        assert!(!verified.is_refuted(&digest, &stamp));
+    }
 
     #[test]
     fn a_file_is_trusted_for_a_while_and_as_it_is() {
