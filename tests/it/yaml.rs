@@ -2,6 +2,7 @@
 //! texts that are wrong or hostile.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use warren::pipeline::yaml::{
@@ -405,8 +406,7 @@ fn shape(node: &Node) -> String {
         Value::Scalar(scalar) => format!("{:?}", (scalar.style(), scalar.text())),
         Value::Sequence(items) => format!("{:?}", items.iter().map(shape).collect::<Vec<_>>()),
         Value::Mapping(mapping) => {
-            let entry = |(key, value): (&_, &Node)| {
-                let key: &warren::pipeline::yaml::Scalar = key;
+            let entry = |(key, value): (&Arc<warren::pipeline::yaml::Scalar>, &Node)| {
                 format!("{:?} {}", (key.style(), key.text()), shape(value))
             };
             format!("{:?}", mapping.iter().map(entry).collect::<Vec<_>>())
