@@ -11,6 +11,7 @@ mod findings;
 mod flux;
 mod graph;
 mod images;
+mod names;
 mod pod_security;
 mod pods;
 mod ports;
@@ -27,6 +28,7 @@ mod webhooks;
 
 pub use finding::{Cause, Finding, Severity};
 pub use findings::Findings;
+pub use names::is_secret as is_secret_name;
 
 use super::compose::Rendered;
 use super::faults::Fault;
