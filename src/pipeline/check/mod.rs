@@ -52,7 +52,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
         volumes::check(object, &graph, &mut findings);
         claims::check(object, &graph, &mut findings);
         ports::check(object, &mut findings);
-        pod_security::check(object, &graph, &mut findings);
+        pod_security::check(object, &graph, &rendered.environment, &mut findings);
         flux::check(object, &mut findings);
         // Last, since the others may say the same of a field, and better.
         schema::check(object, rendered.environment.kubernetes, &mut findings);

@@ -129,7 +129,7 @@ rules! {
         "a port that is named and not declared"
         "name a port that is declared";
     POD_SECURITY = "pod-security" Error true
-        "a pod that the namespace's Pod Security level refuses"
+        "a pod that the namespace's Pod Security level refuses, or a namespace with another level than the environment declares"
         "correct the pod, or set `enforce` below `[pod_security]`";
     FLUX_SUBSTITUTION = "flux-substitution" Error true
         "a text with `${` in an object which Flux may replace it in"
