@@ -94,6 +94,14 @@ pub enum ComposeError {
         /// The missing field.
         missing: &'static str,
     },
+    /// The base lacks what the environment's keys go into.
+    #[error(
+        "environments/base: there is no {id}, into which the environment's keys go: name it so again"
+    )]
+    Missing {
+        /// The object.
+        id: String,
+    },
     /// Two objects would be one.
     #[error("{first} and {second} both define {id}")]
     Twice {
@@ -177,6 +185,12 @@ fn of(
     } else {
         String::new()
     };
+    for (kind, name) in [fill::NAMESPACE, fill::STATEFUL_SET] {
+        if !objects.iter().any(|object| (object.kind(), object.name()) == (kind, name)) {
+            let id = format!("{}/{name}", kind.to_lowercase());
+            return Err(ComposeError::Missing { id });
+        }
+    }
     for object in &mut objects {
         fill::fill(object, &environment, upstream, &dashboard)
             .and_then(|()| extras::fill(object, &environment))
