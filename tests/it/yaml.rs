@@ -476,3 +476,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn very_many_values_are_refused() {
+    let limits = Limits { nodes: 1000, ..Limits::default() };
+    let list = |count: usize| format!("a:\n{}", "- x\n".repeat(count));
+    assert!(read_with("t", &list(900), limits).is_ok());
+    let error = read_with("t", &list(1100), limits).unwrap_err();
+    assert!(matches!(error.fault, YamlFault::Nodes { bound: 1000 }), "{error}");
+    // What takes gigabytes is far below the bound of bytes.
+    let error = read("t", &list(Limits::default().nodes)).unwrap_err();
+    assert!(matches!(error.fault, YamlFault::Nodes { .. }), "{error}");
+}

@@ -89,6 +89,12 @@ pub enum YamlFault {
         /// The bound.
         bound: usize,
     },
+    /// Too many values.
+    #[error("more than {bound} keys and values in one file: make several of it")]
+    Nodes {
+        /// The bound.
+        bound: usize,
+    },
     /// Too deeply nested.
     #[error("nested deeper than {bound} levels")]
     Depth {

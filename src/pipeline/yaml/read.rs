@@ -19,13 +19,15 @@ pub struct Limits {
     pub bytes: usize,
     /// Levels of nesting.
     pub depth: usize,
+    /// Keys, texts, lists and mappings of one text: each takes memory.
+    pub nodes: usize,
     /// Nodes that aliases and merge keys add; 64 bytes of text count as one more.
     pub alias_nodes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 << 20, depth: 200, alias_nodes: 100_000 }
+        Self { bytes: 64 << 20, depth: 200, nodes: 3_000_000, alias_nodes: 100_000 }
     }
 }
 
@@ -177,6 +179,7 @@ struct Builder {
     open: Vec<Open>,
     keys: Keys,
     anchors: HashMap<usize, (Node, Cost)>,
+    nodes: usize,
     alias_nodes: usize,
 }
 
@@ -184,7 +187,8 @@ impl Builder {
     fn new(file: &str, limits: Limits) -> Self {
         let origin = Arc::new(Origin::File { file: file.to_owned() });
         let (documents, open, anchors) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { limits, origin, documents, open, keys: Keys::default(), anchors, alias_nodes: 0 }
+        let keys = Keys::default();
+        Self { limits, origin, documents, open, keys, anchors, nodes: 0, alias_nodes: 0 }
     }
 
     fn node(&self, value: Value, at: Position) -> Node {
@@ -192,6 +196,10 @@ impl Builder {
     }
 
     fn take(&mut self, event: Event, at: Position) -> Result<(), Fault> {
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
+            return Err((at, YamlFault::Nodes { bound: self.limits.nodes }));
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = tagged_scalar(text, style, tag.as_ref()).map_err(|f| (at, f))?;
