@@ -11,6 +11,7 @@ mod findings;
 mod flux;
 mod graph;
 mod images;
+mod metadata;
 mod names;
 mod pod_security;
 mod pods;
@@ -22,6 +23,7 @@ mod schema;
 mod secrets;
 mod selectors;
 mod services;
+mod unreadable;
 mod volumes;
 mod waive;
 mod webhooks;
@@ -29,6 +31,7 @@ mod webhooks;
 pub use finding::{Cause, Finding, Severity};
 pub use findings::Findings;
 pub use names::is_secret as is_secret_name;
+pub use unreadable::unreadable;
 
 use super::compose::Rendered;
 use super::faults::Fault;
@@ -42,6 +45,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
     let mut findings = Findings::new(&rendered.environment);
     let graph = Graph::new(&rendered.objects, &rendered.environment);
     for object in &rendered.objects {
+        metadata::check(object, &mut findings);
         secrets::check(object, &mut findings);
         services::check(object, &graph, &mut findings);
         selectors::check(object, &graph, &mut findings);

@@ -44,6 +44,15 @@ rules! {
     SECRET_PATTERN = "secret-pattern" Error true
         "what looks like a password, key or token, in any text of an object"
         "put it in a Secret that is not in the repository, and refer to it";
+    UNREADABLE = "unreadable" Error false
+        "an environment that can't be composed, since its file or one that goes into it is wrong"
+        "correct the file";
+    OBJECT_NAME = "object-name" Error true
+        "a name of an object, or of its namespace, that the API server refuses"
+        "correct it by the grammar of its kind";
+    LABEL = "label" Error true
+        "a key or value of a label, or a key of an annotation, that the API server refuses"
+        "write `name` or `prefix.example/name`, each name at most 63 letters, digits, `-`, `_` and `.`";
     NAMESPACE = "namespace" Error true
         "a namespace on a kind of the cluster, or none on another"
         "correct metadata.namespace in its file";
