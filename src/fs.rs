@@ -102,6 +102,23 @@ pub fn read_within(root: &Path, path: &Path, bound: u64) -> Result<Vec<u8>, FsEr
     read().at("read", &place)
 }
 
+/// Whether a path below `root` leads out of it by a link, or by one that leads nowhere.
+/// What is not there leads nowhere else.
+///
+/// # Errors
+/// Whatever the system answers, with the path.
+pub fn leads_out(root: &Path, path: &Path) -> Result<bool, FsError> {
+    let place = root.join(path);
+    let inside = fs::canonicalize(root).at("read", root)?;
+    match fs::canonicalize(&place) {
+        Ok(real) => Ok(!real.starts_with(&inside)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(fs::symlink_metadata(&place).is_ok_and(|there| there.is_symlink()))
+        }
+        error => error.at("read", &place).map(|_| false),
+    }
+}
+
 /// Like [`read_within`], a UTF-8 file.
 ///
 /// # Errors

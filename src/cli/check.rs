@@ -8,17 +8,18 @@ use serde::Serialize;
 
 use super::composition::{self, line};
 use super::context::Context;
-use super::error::CliError;
+use super::error::{CliError, ErrorKind};
 use super::sarif;
 use crate::delivery::folder;
 use crate::fs;
-use crate::pipeline::check::{Cause, Finding, Severity, rules};
+use crate::pipeline::check::{Cause, Finding, Severity, rules, unreadable};
 
 /// Checks environments, and that deploy/ equals what renders, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Leaves with 1 when a check finds an error or deploy/ differs; warnings alone \
-                  and waived findings leave with 0. docs/checks.md lists every code.\n\
+    after_help = "Leaves with 1 when a check finds an error or deploy/ differs, and with 3 when an \
+                  environment can't be composed, which is a finding among those of the others; \
+                  warnings alone and waived findings leave with 0. docs/checks.md lists every code.\n\
                   Examples:\n  warren check sandbox --output json\n  \
                   warren check --output sarif > warren.sarif"
 )]
@@ -43,13 +44,16 @@ struct Report {
     findings: Vec<Finding>,
     /// Files of deploy/ that differ from what renders, with how.
     drift: Vec<String>,
+    /// What is wrong with an environment that can't be composed, in full.
+    #[serde(skip)]
+    unreadable: Option<CliError>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// When an environment can't be composed, a check finds an error, or the
-/// committed output differs.
+/// committed output differs; each after all findings were printed.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let names = match args.environments.as_slice() {
@@ -64,6 +68,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         Output::Json => context.printer.json(&reports),
         Output::Sarif => context.printer.json(&sarif::log(&results(&reports))),
         Output::Text => reports.iter().for_each(|report| context.printer.out(&text(report))),
+    }
+    let unreadable: Vec<_> =
+        reports.iter().filter_map(|report| report.unreadable.as_ref()).collect();
+    if !unreadable.is_empty() {
+        let told: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
+        return Err(CliError::new(ErrorKind::Input, told.join("\n")));
     }
     let errors = reports.iter().flat_map(|report| &report.findings);
     let errors = errors.filter(|found| found.is_error()).count();
@@ -82,10 +92,19 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn report(root: &Path, name: &str) -> Result<Report, CliError> {
-    let composed = composition::composed(root, name)?;
+    let environment = name.to_owned();
+    let composed = match composition::attempted(root, name)? {
+        Ok(composed) => composed,
+        // The others are told all the same.
+        Err(error) => {
+            let findings = vec![unreadable(name, &error)];
+            let unreadable = Some(CliError::input(error));
+            return Ok(Report { environment, findings, drift: Vec::new(), unreadable });
+        }
+    };
     let target = root.join("deploy").join(name);
     let drift = folder::differences(&target, &composed.rendered.files)?;
-    Ok(Report { environment: name.to_owned(), findings: composed.findings, drift })
+    Ok(Report { environment, findings: composed.findings, drift, unreadable: None })
 }
 
 /// All findings, and the drift as findings.
@@ -137,7 +156,11 @@ fn text(report: &Report) -> String {
         counting().filter(|found| found.is_error()).count(),
         counting().filter(|found| found.is_warning()).count(),
         if waived > 0 { format!("{waived} waived, ") } else { String::new() },
-        if report.drift.is_empty() { "is what renders" } else { "differs" }
+        match (&report.unreadable, report.drift.is_empty()) {
+            (Some(_), _) => "is not compared",
+            (None, true) => "is what renders",
+            (None, false) => "differs",
+        }
     );
     out
 }

@@ -39,12 +39,28 @@ impl Composed {
 /// # Errors
 /// When there is no such environment, or a file that goes into it is wrong.
 pub fn composed(root: &Path, name: &str) -> Result<Composed, CliError> {
+    attempted(root, name)?.map_err(compose_error)
+}
+
+/// Like [`composed`], but for what is wrong with the files of this environment alone,
+/// which is for the caller to tell.
+///
+/// # Errors
+/// When there is no such environment, or a file that is for all of them is wrong.
+pub fn attempted(root: &Path, name: &str) -> Result<Result<Composed, ComposeError>, CliError> {
     let lock = Lock::read(&root.join(LOCK)).map_err(CliError::input)?;
     let upstream = lock.upstream().clone();
-    let rendered = compose(root, name, &upstream).map_err(compose_error)?;
     let faults = faults::known(root, &upstream.version).map_err(CliError::input)?;
-    let findings = check(&rendered, &upstream, &faults);
-    Ok(Composed { rendered, upstream, findings })
+    match compose(root, name, &upstream) {
+        Ok(rendered) => {
+            let findings = check(&rendered, &upstream, &faults);
+            Ok(Ok(Composed { rendered, upstream, findings }))
+        }
+        Err(error @ ComposeError::Environment(EnvironmentError::Unknown { .. })) => {
+            Err(compose_error(error))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 /// Composes an environment in which the checks find no error.
@@ -73,10 +89,26 @@ pub fn write_statement(
     folder: Option<&str>,
     path: &Path,
 ) -> Result<(), CliError> {
+    write_text(&statement(composed, folder)?, path)
+}
+
+/// What a rendering was made from, as JSON. `folder` is where the rendering is,
+/// relative to the repository.
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn statement(composed: &Composed, folder: Option<&str>) -> Result<String, CliError> {
     let statement = Statement::of(&composed.rendered, &composed.upstream, folder);
-    let text = statement
+    statement
         .to_json()
-        .map_err(|error| CliError::failed("the statement has no JSON form").because(error))?;
+        .map_err(|error| CliError::failed("the statement has no JSON form").because(error))
+}
+
+/// Writes a statement, where it is not what is there.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_text(text: &str, path: &Path) -> Result<(), CliError> {
     if fs::read_if_there(path)?.is_some_and(|there| there == text.as_bytes()) {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! `warren render`: an environment's manifests, to a folder or to stdout.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::composition;
@@ -38,7 +39,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When an environment can't be composed, a check finds an error, or a folder
-/// can't be replaced. Those that come before it are written then.
+/// can't be replaced. Nothing is written unless all were composed and checked.
 pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     let root = context.root()?;
     let names = match args.environments.as_slice() {
@@ -52,12 +53,42 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         )
         .hint(format!("name one environment: {}", names.join(", "))));
     }
-    names.iter().try_for_each(|name| render(args, context, &root, name))
+    // All of them are composed and checked before the first is written.
+    let ready: Vec<_> =
+        names.iter().map(|name| ready(args, &root, name)).collect::<Result<_, _>>()?;
+    ready.into_iter().try_for_each(|ready| write(args, context, &root, ready))
 }
 
-fn render(args: &Args, context: &Context, root: &Path, name: &str) -> Result<(), CliError> {
+/// What is to be written of an environment that was composed and checked.
+struct Ready {
+    name: String,
+    files: BTreeMap<String, String>,
+    /// The statement of provenance, and where it goes.
+    statement: Option<(String, PathBuf)>,
+}
+
+fn ready(args: &Args, root: &Path, name: &str) -> Result<Ready, CliError> {
     let composed = composition::checked(root, name)?;
-    let files = &composed.rendered.files;
+    let own = format!("deploy/{name}");
+    let folder = args.output.is_none().then_some(own.as_str());
+    let path = match (&args.provenance, folder) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(_)) => Some(root.join(provenance::path(name))),
+        (None, None) => None,
+    };
+    let statement = match path {
+        Some(path) => Some((composition::statement(&composed, folder)?, path)),
+        None => None,
+    };
+    Ok(Ready { name: name.to_owned(), files: composed.rendered.files, statement })
+}
+
+fn write(args: &Args, context: &Context, root: &Path, ready: Ready) -> Result<(), CliError> {
+    let Ready { name, files, statement } = ready;
+    let stated = || match &statement {
+        Some((text, path)) => composition::write_text(text, path),
+        None => Ok(()),
+    };
     if args.output.as_deref() == Some(Path::new("-")) {
         // The files are the objects, in the same order.
         let objects = files.iter().filter(|(file, _)| *file != KUSTOMIZATION);
@@ -65,24 +96,15 @@ fn render(args: &Args, context: &Context, root: &Path, name: &str) -> Result<(),
         context.printer.out_all(
             objects.flat_map(|(_, text)| [std::mem::replace(&mut between, "---\n"), text.as_str()]),
         );
-        return match &args.provenance {
-            Some(path) => composition::write_statement(&composed, None, path),
-            None => Ok(()),
-        };
+        return stated();
     }
-    let own = format!("deploy/{name}");
-    let target = args.output.clone().unwrap_or_else(|| root.join(&own));
-    let changed = folder::replace(&target, files)
-        .map_err(|error| CliError::failed("nothing was written").because(error))?;
-    match (&args.provenance, &args.output) {
-        (Some(path), None) => composition::write_statement(&composed, Some(&own), path)?,
-        (Some(path), Some(_)) => composition::write_statement(&composed, None, path)?,
-        (None, None) => {
-            let path = root.join(provenance::path(name));
-            composition::write_statement(&composed, Some(&own), &path)?;
-        }
-        (None, Some(_)) => {}
-    }
+    let nothing = |error| CliError::failed("nothing was written").because(error);
+    let target = match &args.output {
+        Some(output) => output.clone(),
+        None => folder::own(root, &name).map_err(nothing)?,
+    };
+    let changed = folder::replace(&target, &files).map_err(nothing)?;
+    stated()?;
     let what = if changed { "wrote" } else { "nothing changed in" };
     context.printer.note(&format!("{what} {} ({} files)", target.display(), files.len()));
     Ok(())

@@ -23,12 +23,36 @@ pub enum FolderError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder of the repository is somewhere else.
+    #[error(
+        "{} is a link out of the repository: put a folder in its place, or name another by --output",
+        folder.display()
+    )]
+    Outside {
+        /// The link.
+        folder: PathBuf,
+    },
     /// The folder has no name, such as `/` or `..`.
     #[error("{} has no name of its own: name a folder to replace", folder.display())]
     NoName {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+/// The synced folder of an environment of the repository at `root`.
+///
+/// # Errors
+/// It, its parent or the folder of the statements is a link that leads out of the
+/// repository.
+pub fn own(root: &Path, name: &str) -> Result<PathBuf, FolderError> {
+    let target = Path::new("deploy").join(name);
+    for folder in [Path::new("deploy"), Path::new("deploy/.provenance"), target.as_path()] {
+        if fs::leads_out(root, folder)? {
+            return Err(FolderError::Outside { folder: folder.to_owned() });
+        }
+    }
+    Ok(root.join(target))
 }
 
 /// Makes `target` hold these files and nothing else. A crash leaves the old
@@ -121,6 +145,25 @@ mod tests {
 
     fn files(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_link_out_of_the_repository_is_refused() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let refused = |folder: &str| match own(root.path(), "sandbox") {
+            Err(FolderError::Outside { folder: found }) => assert_eq!(found, Path::new(folder)),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(own(root.path(), "sandbox").unwrap(), root.path().join("deploy/sandbox"));
+        std::os::unix::fs::symlink(outside.path(), root.path().join("deploy")).unwrap();
+        refused("deploy");
+        std::fs::remove_file(root.path().join("deploy")).unwrap();
+        fs::create_dir_all(&root.path().join("deploy")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.path().join("deploy/.provenance")).unwrap();
+        refused("deploy/.provenance");
+        std::fs::remove_file(root.path().join("deploy/.provenance")).unwrap();
+        std::os::unix::fs::symlink("../..", root.path().join("deploy/sandbox")).unwrap();
+        refused("deploy/sandbox");
     }
 
     #[test]

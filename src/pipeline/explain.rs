@@ -117,14 +117,20 @@ impl ExplainError {
     }
 }
 
-/// The object of this name: `ingress/trow-ingress`, in any case, or the name
-/// alone where only one object bears it.
+/// The object of this name: `ingress/trow-ingress`, in any case, with its namespace
+/// before it where several bear that, or the name alone where only one object does.
 ///
 /// # Errors
 /// When there is none.
 pub fn object<'a>(objects: &'a [Object], wanted: &str) -> Result<&'a Object, ExplainError> {
     let id = |object: &&Object| object.id().eq_ignore_ascii_case(wanted);
     if let Some(found) = objects.iter().find(id) {
+        return Ok(found);
+    }
+    let place = |object: &&Object| {
+        format!("{}/{}", object.namespace(), object.id()).eq_ignore_ascii_case(wanted)
+    };
+    if let Some(found) = objects.iter().find(place) {
         return Ok(found);
     }
     let mut named = objects.iter().filter(|object| object.name() == wanted);

@@ -3,6 +3,8 @@
 //! named by what it is wherever it can be, and by its number only where it has no
 //! name.
 
+use std::collections::HashMap;
+
 use super::address::{Step, next, parse, scalar, write_key};
 use super::yaml::{Node, Value};
 
@@ -116,6 +118,10 @@ pub fn element_addresses(address: &str, items: &[Node]) -> Vec<String> {
         return items.iter().map(by_name).collect();
     }
     let texts: Vec<_> = items.iter().map(Node::as_str).collect();
+    let mut flags: HashMap<&str, usize> = HashMap::new();
+    for flag in texts.iter().copied().flatten().filter(|text| is_flag(text)) {
+        *flags.entry(flag).or_default() += 1;
+    }
     (0..items.len())
         .map(|index| {
             // A value that follows its flag: both are texts, and the flag is there once.
@@ -124,7 +130,7 @@ pub fn element_addresses(address: &str, items: &[Node]) -> Vec<String> {
                 Some(flag)
                     if is_flag(flag)
                         && !texts.get(index).copied().flatten().is_some_and(is_flag)
-                        && texts.iter().filter(|text| **text == Some(flag)).count() == 1 =>
+                        && flags.get(flag) == Some(&1) =>
                 {
                     format!("{address}[after={flag}]")
                 }

@@ -293,3 +293,76 @@ fn objects_are_held_against_the_schema_of_the_environments_version() {
         assert_eq!(of("deprecated-field").is_some(), deprecated, "{version}");
     }
 }
+
+#[test]
+fn one_environment_that_can_t_be_composed_hides_no_other() {
+    let folder = copy(false);
+    let root = folder.path();
+    fs::write_atomic(&root.join("environments/aa.toml"), b"x = 1\n", Access::Everyone).unwrap();
+    let output = warren(root, &["check", "--output", "json"]);
+    left_with(&output, 3);
+    let reports: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let names: Vec<_> = reports.as_array().unwrap().iter().map(|one| &one["environment"]).collect();
+    assert_eq!(names, ["aa", "lapin", "sandbox"]);
+    let found = &reports[0]["findings"][0];
+    assert_eq!((&found["code"], &found["severity"]), (&"unreadable".into(), &"error".into()));
+    assert_eq!(found["cause"]["file"], "environments/aa.toml");
+    assert_eq!((&found["cause"]["line"], &found["cause"]["column"]), (&1.into(), &1.into()));
+    assert!(reports[2]["findings"].as_array().unwrap().len() > 3);
+    assert!(stderr(&output).contains("environments/aa.toml:1:1: unknown field `x`"));
+    let output = warren(root, &["check", "--output", "sarif"]);
+    left_with(&output, 3);
+    let log: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let first = &log["runs"][0]["results"][0];
+    assert_eq!(first["ruleId"], "unreadable");
+    let place = &first["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "environments/aa.toml");
+    let output = warren(root, &["check"]);
+    left_with(&output, 3);
+    let text = stdout(&output);
+    assert!(text.contains("aa: error[unreadable] unknown field `x`"), "{text}");
+    assert!(text.contains("sandbox: 0 error(s)"), "{text}");
+    // A broken manifest is told at its line.
+    fs::write_atomic(&root.join("environments/base/b.yaml"), b"a: [\n", Access::Everyone).unwrap();
+    let output = warren(root, &["check", "lapin", "--output", "json"]);
+    left_with(&output, 3);
+    let reports: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(reports[0]["findings"][0]["cause"]["file"], "environments/base/b.yaml");
+}
+
+#[test]
+fn nothing_is_written_unless_all_can_be() {
+    let folder = copy(false);
+    let root = folder.path();
+    let own = fs::read_to_string(&root.join("environments/lapin.toml")).unwrap();
+    let bad = format!("{own}[[patch]]\ntarget = {{ kind = \"Nothing\" }}\nmerge.a = 1\n");
+    fs::write_atomic(&root.join("environments/zz.toml"), bad.as_bytes(), Access::Everyone).unwrap();
+    change(root, "deploy/lapin/service-trow-svc.yaml", "8000", "8001");
+    let output = warren(root, &["render"]);
+    left_with(&output, 3);
+    let text = fs::read_to_string(&root.join("deploy/lapin/service-trow-svc.yaml")).unwrap();
+    assert!(text.contains("8001"), "deploy/ is as it was");
+}
+
+#[test]
+fn what_leads_out_of_the_repository_is_neither_read_nor_written() {
+    use std::os::unix::fs::symlink;
+    let (folder, outside) = (copy(false), tempfile::tempdir().unwrap());
+    let root = folder.path();
+    fs::remove_dir_all_if_there(&root.join("deploy")).unwrap();
+    symlink(outside.path(), root.join("deploy")).unwrap();
+    let output = warren(root, &["render", "sandbox"]);
+    left_with(&output, 1);
+    assert!(
+        stderr(&output).contains("deploy is a link out of the repository"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(fs::list(outside.path()).unwrap().is_empty());
+    let secret = outside.path().join("secret.yaml");
+    fs::write_atomic(&secret, b"apiVersion: v1\n", Access::Everyone).unwrap();
+    symlink(&secret, root.join("environments/base/link.yaml")).unwrap();
+    let output = warren(root, &["check", "sandbox"]);
+    left_with(&output, 3);
+    assert!(stderr(&output).contains("it is a link out of"), "{}", stderr(&output));
+}

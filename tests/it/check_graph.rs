@@ -345,6 +345,26 @@ fn what_looks_like_a_secret_is_found_and_never_printed() {
     let args = "        args: [--token=blabla]\n";
     only(&deployment(args, ""), &field("args[0]"));
     none(&deployment("        args: [--password, 'file:///etc/x']\n", ""));
+    let env = "        env: [{name: DB_PASS, value: blabla}]\n";
+    only(&deployment(env, ""), &field("env[name=DB_PASS].value"));
+    for (arguments, at) in [
+        ("args: [--pass, blabla]", "args[after=--pass]"),
+        ("args: ['--db-pass=blabla']", "args[0]"),
+        ("args: [-u, 'user:blabla']", "args[after=-u]"),
+        ("args: [-p, blabla]", "args[after=-p]"),
+        ("command: [app, --password]\n        args: [blabla]", "args[0]"),
+        ("command: [sh, -c, 'exec app --password blabla']", "command[after=-c]"),
+    ] {
+        only(&deployment(&format!("        {arguments}\n"), ""), &field(at));
+    }
+    for arguments in [
+        "args: [-p, '8080']",
+        "args: [--password-file, pass.txt]",
+        "args: [--password, $(PASSWORD)]",
+        "command: [mkdir, -p, data]",
+    ] {
+        none(&deployment(&format!("        {arguments}\n"), ""));
+    }
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n  namespace: trow\n  \
                annotations: {note: 'https://me:blabla@example.org'}\ndata:\n  k: AKIAIOSFODNN7EXAMPLE\n";
     let all = findings("sandbox", map);
@@ -360,6 +380,19 @@ fn what_looks_like_a_secret_is_found_and_never_printed() {
         let text = format!("{} {}", one.message, one.hint);
         assert!(!text.contains("blabla") && !text.contains("AKIA"), "{text}");
     }
+    let map = |annotations: &str, data: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n  namespace: trow\n  \
+             annotations: {{{annotations}}}\ndata: {{{data}}}\n"
+        )
+    };
+    let at = "error secret-pattern configmap/m";
+    only(&map("db-password: blabla", ""), &format!("{at} metadata.annotations.db-password"));
+    let key = "metadata.annotations[\"example.org/password\"]";
+    only(&map("example.org/password: blabla", ""), &format!("{at} {key}"));
+    only(&map("", "PASSWORD: blabla"), &format!("{at} data.PASSWORD"));
+    none(&map("example.org/auth-secret: basic-auth", "PASSWORD: /run/secrets/x"));
+    none(&map("example.org/password: file:///etc/x", "password-file: x, bypass: z"));
 }
 
 #[test]

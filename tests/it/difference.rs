@@ -147,6 +147,12 @@ fn every_risk_is_told() {
         ("service-trow-svc.yaml", "port: 8000", "port: 80", "host"),
         ("namespace-trow.yaml", "enforce: baseline", "enforce: restricted", "wider-rights"),
         ("statefulset-trow-set.yaml", "replicas: 1", "replicas: 2", "none"),
+        (
+            "persistentvolume-trow-data-hostpath-pv.yaml",
+            "path: /data",
+            "path: /old",
+            "data-loss immutable",
+        ),
         ("statefulset-trow-set.yaml", "serviceName: trow-svc", "serviceName: x", "immutable"),
         (
             "statefulset-trow-set.yaml",
@@ -276,4 +282,50 @@ fn text_is_plain_where_no_terminal_reads_it() {
         stderr.contains("deploy/sandbox: 0 added, 1 changed, 0 removed; host change"),
         "{stderr}"
     );
+}
+
+/// The risks of what a patch of an object changes.
+fn patched(target: &str, merge: &str) -> Vec<String> {
+    let repository = rendered();
+    let toml = repository.text("environments/sandbox.toml");
+    let patch = format!("\n[[patch]]\ntarget = {{ {target} }}\nmerge = \"\"\"\n{merge}\n\"\"\"\n");
+    repository.write("environments/sandbox.toml", &format!("{toml}{patch}"));
+    lines(&diff(&repository, &[]))
+}
+
+#[test]
+fn what_serves_no_more_and_what_opens_is_told() {
+    assert_eq!(
+        patched("kind = \"StatefulSet\"", "spec: {replicas: 0}"),
+        ["statefulset/trow-set spec.replicas 1 -> 0: outage"]
+    );
+    let proc = "spec: {template: {spec: {containers: [{name: trow-pod, securityContext: {procMount: Unmasked}}]}}}";
+    let found = patched("kind = \"StatefulSet\"", proc);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with(".procMount - -> Unmasked: wider-rights restart"), "{found:?}");
+
+    // As deploy/ has it against what renders: the list goes, or becomes larger.
+    let file = "ingress-trow-ingress.yaml";
+    let key = "nginx.ingress.kubernetes.io/whitelist-source-range";
+    let from = "  annotations:\n";
+    let found = against(file, from, &format!("{from}    {key}: 10.0.0.0/8\n"));
+    let at = format!("ingress/trow-ingress metadata.annotations[\"{key}\"]");
+    assert_eq!(found, [format!("{at} 10.0.0.0/8 -> -: wider-rights")]);
+    let annotated = |value: &str| format!("metadata: {{annotations: {{\"{key}\": \"{value}\"}}}}");
+    assert_eq!(
+        patched("kind = \"Ingress\"", &annotated("10.0.0.0/8")),
+        [format!("{at} - -> 10.0.0.0/8: none")]
+    );
+}
+
+#[test]
+fn a_container_that_goes_takes_its_rights_along() {
+    let found = changed(
+        "kind = \"host-path\" # a folder of the node, as it is\npath = \"/data\"\n",
+        "kind = \"dynamic\"\n",
+    );
+    let gone = |line: &&String| line.contains("initContainers");
+    let gone: Vec<_> = found.iter().filter(gone).collect();
+    assert_eq!(gone.len(), 1, "{found:#?}");
+    assert!(gone[0].ends_with(": restart"), "{gone:?}");
 }

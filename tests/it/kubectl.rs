@@ -9,9 +9,10 @@ use warren::pipeline::yaml::{Kind, Node, Value, read, read_bytes, write, write_a
 
 /// Where ours refuses what kubectl takes, on purpose: a key that stands twice
 /// has lost a value, what a tag of one's own means nobody knows, and a tab is
-/// refused by enough other readers.
+/// refused by enough other readers, which know fewer line ends too.
 const STRICTER: [&str; 3] = ["{a: 1, a: 2}", "!!binary eA==", "!mine x"];
-const STRICTER_DOCUMENTS: [&str; 3] = ["duplicate", "tab-after-colon", "tab-value"];
+const STRICTER_DOCUMENTS: [&str; 4] =
+    ["duplicate", "line-separators", "tab-after-colon", "tab-value"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")

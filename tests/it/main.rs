@@ -1,5 +1,6 @@
 //! The one integration binary: a module per file of this folder.
 
+mod added;
 mod agent;
 mod api_server;
 mod check_cli;

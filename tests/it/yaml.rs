@@ -185,8 +185,29 @@ copy: *base
     let node = one(text);
     assert_eq!(node.get("own"), Some(&one("{b: own, a: 1, c: 3}")));
     assert_eq!(node.get("copy"), Some(&one("{a: 1, b: 2}")));
+    // As kubectl reads it, `<<` takes the place of keys before it, not of those after it.
+    let node = one("mode: own\nlist: own\n<<: [{mode: merged, other: x}, {mode: y}]\nother: own\n");
+    assert_eq!(node, one("{mode: merged, list: own, other: own}"));
+    assert_eq!(write(&node), "mode: merged\nlist: own\nother: own\n");
     // In quotes it is a key like others.
     assert_eq!(one("'<<': 1\n").get("<<").unwrap().as_integer(), Some(1));
+}
+
+#[test]
+fn a_line_end_that_only_yaml_1_1_knows_is_refused() {
+    insta::assert_snapshot!(refused("a: \"1\" # note\u{2028}  b: \"2\"\n"), @r#"
+    test.yaml:1:14: the character U+2028 ends a line for kubectl and for no other reader: remove it, or write it as "\u2028" in a text in double quotes
+      |
+    1 | a: "1" # note   b: "2"
+      |              ^
+    "#);
+    for c in ["\u{85}", "\u{2029}"] {
+        for text in [format!("a: |\n  x{c}y\n"), format!("a: 'x{c}y'\n"), format!("a: x{c}\n")] {
+            assert!(matches!(fault(&text), YamlFault::LineEnd { .. }), "{text:?}");
+        }
+    }
+    let escaped = "a: \"x\\u2028y\"\n";
+    assert_eq!(one(escaped).get("a").unwrap().as_str(), Some("x\u{2028}y"));
 }
 
 #[test]
@@ -406,8 +427,7 @@ fn shape(node: &Node) -> String {
         Value::Scalar(scalar) => format!("{:?}", (scalar.style(), scalar.text())),
         Value::Sequence(items) => format!("{:?}", items.iter().map(shape).collect::<Vec<_>>()),
         Value::Mapping(mapping) => {
-            let entry = |(key, value): (&Arc<_>, &Node)| {
-                let key: &warren::pipeline::yaml::Scalar = key;
+            let entry = |(key, value): (&Arc<warren::pipeline::yaml::Scalar>, &Node)| {
                 format!("{:?} {}", (key.style(), key.text()), shape(value))
             };
             format!("{:?}", mapping.iter().map(entry).collect::<Vec<_>>())
@@ -455,4 +475,16 @@ proptest! {
             prop_assert_eq!(again, stays);
         }
     }
+}
+
+#[test]
+fn very_many_values_are_refused() {
+    let limits = Limits { nodes: 1000, ..Limits::default() };
+    let list = |count: usize| format!("a:\n{}", "- x\n".repeat(count));
+    assert!(read_with("t", &list(900), limits).is_ok());
+    let error = read_with("t", &list(1100), limits).unwrap_err();
+    assert!(matches!(error.fault, YamlFault::Nodes { bound: 1000 }), "{error}");
+    // What takes gigabytes is far below the bound of bytes.
+    let error = read("t", &list(Limits::default().nodes)).unwrap_err();
+    assert!(matches!(error.fault, YamlFault::Nodes { .. }), "{error}");
 }

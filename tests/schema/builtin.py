@@ -171,7 +171,9 @@ def scalar(literal):
 
 
 def add_life_cycles(table, folder):
-    for file in sorted(folder.rglob("zz_generated.prerelease-lifecycle.go")):
+    generated = folder.rglob("zz_generated.prerelease-lifecycle.go")
+    # The core's oldest kinds say it by hand.
+    for file in sorted([*generated, *folder.rglob("lifecycle.go")]):
         register = (file.parent / "register.go").read_text()
         group = re.search(r'GroupName\s*=\s*"([^"]*)"', register)[1]
         api = f"{group}/{file.parent.name}" if group else file.parent.name

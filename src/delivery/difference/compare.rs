@@ -24,15 +24,14 @@ pub(super) fn objects(before: &[Object], after: &[Object]) -> Vec<ObjectChange> 
 
 type Pair<'a> = (Option<&'a Object>, Option<&'a Object>);
 
-/// Which object became which: the same kind, namespace and name, or, where
+/// Which object became which: the same group, kind, namespace and name, or, where
 /// that leaves one on each side, the same kind and name in another namespace.
 fn pairs<'a>(before: &'a [Object], after: &'a [Object]) -> Vec<Pair<'a>> {
-    let exact = |object: &'a Object| (object.kind(), object.namespace(), object.name());
-    let mut left: BTreeMap<_, _> = before.iter().map(|old| (exact(old), old)).collect();
+    let mut left: BTreeMap<_, _> = before.iter().map(|old| (old.identity(), old)).collect();
     let mut found = Vec::new();
     let mut come: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for new in after {
-        match left.remove(&exact(new)) {
+        match left.remove(&new.identity()) {
             Some(old) => found.push((Some(old), Some(new))),
             None => come.entry((new.kind(), new.name())).or_default().push(new),
         }

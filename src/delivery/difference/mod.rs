@@ -4,6 +4,7 @@
 mod compare;
 mod json;
 mod markdown;
+mod networks;
 mod risk;
 mod text;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::Kind;
+use super::{Kind, networks};
 use crate::pipeline::field;
 use crate::pipeline::manifest::Object;
 use crate::pipeline::yaml::Node;
@@ -20,6 +20,8 @@ pub enum Risk {
     Immutable,
     /// Somebody or something may do more than before.
     WiderRights,
+    /// Nothing serves any more.
+    Outage,
     /// Other pods or Services are selected.
     Selector,
     /// Clients need another name or address.
@@ -38,6 +40,7 @@ impl Risk {
             Self::DataLoss => "data loss",
             Self::Immutable => "immutable field",
             Self::WiderRights => "wider rights",
+            Self::Outage => "outage",
             Self::Selector => "selector change",
             Self::Host => "host change",
             Self::Restart => "restart",
@@ -110,6 +113,12 @@ pub(super) fn of_field(
     if loses_data(old, new, address, before, after) {
         risks.insert(Risk::DataLoss);
     }
+    if goes_to_nothing(kind, address, before, after) {
+        risks.insert(Risk::Outage);
+    }
+    if networks::opens(old, new, address) {
+        risks.insert(Risk::WiderRights);
+    }
     if is_selector(kind, address) {
         risks.insert(Risk::Selector);
     }
@@ -132,6 +141,8 @@ pub(super) fn of_field(
                 }
             }
         }
+        // What no longer runs has no rights.
+        (Some(_), None) if is_container(address) => {}
         (Some(before), None) => {
             for (leaf, node) in field::leaves_under(address, before) {
                 if widens(new, &leaf, Some(node), None) {
@@ -150,6 +161,25 @@ fn within(address: &str, field: &str) -> bool {
 
 fn within_any(address: &str, fields: &[&str]) -> bool {
     fields.iter().any(|field| within(address, field))
+}
+
+/// Whether an address is a container as a whole, or a list of them.
+fn is_container(address: &str) -> bool {
+    let last = match address.strip_suffix(']') {
+        Some(inner) => inner.rsplit_once('[').map_or("", |(list, _)| list),
+        None => address,
+    };
+    let list = last.rsplit('.').next().unwrap_or_default();
+    ["containers", "initContainers", "ephemeralContainers"].contains(&list)
+}
+
+/// Whether a workload is scaled to no pod at all.
+fn goes_to_nothing(kind: &str, address: &str, before: Option<&Node>, after: Option<&Node>) -> bool {
+    let number = |node: Option<&Node>| node.and_then(Node::as_integer);
+    matches!(kind, "StatefulSet" | "Deployment" | "ReplicaSet" | "ReplicationController")
+        && address == "spec.replicas"
+        && number(after) == Some(0)
+        && number(before) != Some(0)
 }
 
 /// Pods that are replaced when it changes.
@@ -374,6 +404,7 @@ fn widens(object: &Object, address: &str, before: Option<&Node>, after: Option<&
             return truth(after) != Some(true) && truth(before) == Some(true)
                 || before.is_none() && truth(after) == Some(false);
         }
+        "procMount" => return after.is_some() && !is("Default"),
         "runAsUser" => return after.and_then(Node::as_integer) == Some(0),
         "serviceAccountName" => return after.is_some(),
         "failurePolicy" if kind.ends_with("WebhookConfiguration") || kind.ends_with("Policy") => {

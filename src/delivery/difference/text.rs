@@ -38,7 +38,7 @@ impl Palette {
     fn risk(self, risks: &[Risk]) -> String {
         let words: Vec<_> = risks.iter().map(|risk| risk.as_str()).collect();
         let code = match risks.first() {
-            Some(Risk::DataLoss | Risk::Immutable | Risk::WiderRights) => "1;31",
+            Some(Risk::DataLoss | Risk::Immutable | Risk::WiderRights | Risk::Outage) => "1;31",
             Some(Risk::Selector | Risk::Host | Risk::Restart) => "33",
             _ => return String::new(),
         };

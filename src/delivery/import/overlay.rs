@@ -125,7 +125,7 @@ impl Loader<'_> {
                 let reason = "an object needs apiVersion, kind and metadata.name";
                 return Err(ImportError::at(&object.node, reason));
             }
-            let same = |other: &&Object| other.id() == object.id();
+            let same = |other: &&Object| other.identity() == object.identity();
             if let Some(other) = overlay.objects.iter().find(same) {
                 let reason = format!("{} is there already, from {}", object.id(), other.source);
                 return Err(ImportError::at(&object.node, reason));

@@ -1,24 +1,52 @@
 //! The findings of an environment, as the checks come by them.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::environment::Environment;
 use super::super::field;
 use super::super::manifest::Object;
 use super::super::yaml::Node;
-use super::finding::{Cause, Finding};
+use super::finding::{Cause, Finding, Severity};
 use super::rules::Rule;
+
+/// How many findings of one code and severity an object may have: who has more
+/// to correct sees the others after that.
+const OF_ONE_OBJECT: usize = 100;
 
 /// What was found so far.
 #[derive(Debug)]
 pub struct Findings<'a> {
     environment: &'a Environment,
     list: Vec<Finding>,
+    /// The last one, which whoever found it may still change.
+    last: Option<(Finding, Subject)>,
+    /// Object and field of each.
+    seen: HashSet<(Subject, String)>,
+    counts: HashMap<(Subject, String, bool), Count>,
+}
+
+/// Namespace and id of an object; empty for the environment as a whole.
+type Subject = (String, String);
+
+/// How many were found of one object, code and severity.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    found: usize,
+    /// Where the last that is kept stands in the list.
+    last: usize,
 }
 
 impl<'a> Findings<'a> {
     /// Nothing found yet.
     #[must_use]
     pub fn new(environment: &'a Environment) -> Self {
-        Self { environment, list: Vec::new() }
+        Self {
+            environment,
+            list: Vec::new(),
+            last: None,
+            seen: HashSet::new(),
+            counts: HashMap::new(),
+        }
     }
 
     /// Adds what a rule found at a field of an object. `field` is an address as
@@ -32,8 +60,14 @@ impl<'a> Findings<'a> {
         field: &str,
         message: impl Into<String>,
     ) -> &mut Finding {
-        let cause = cause(object, field);
-        self.push(Finding {
+        let subject = subject(object);
+        // To look for the line of each of very many would take for ever.
+        let full = [false, true].iter().any(|error| {
+            let count = self.counts.get(&(subject.clone(), rule.code.to_owned(), *error));
+            count.is_some_and(|count| count.found >= OF_ONE_OBJECT)
+        });
+        let cause = if full { Cause::of(&object.node) } else { cause(object, field) };
+        let finding = Finding {
             code: rule.code.to_owned(),
             severity: rule.severity,
             environment: self.environment.name.clone(),
@@ -43,7 +77,8 @@ impl<'a> Findings<'a> {
             hint: rule.way_out.to_owned(),
             cause,
             waived: None,
-        })
+        };
+        self.push(finding, subject)
     }
 
     /// Adds what a rule found about the environment as a whole; `key` of its
@@ -55,7 +90,7 @@ impl<'a> Findings<'a> {
         message: impl Into<String>,
     ) -> &mut Finding {
         let cause = self.cause_of_key(key);
-        self.push(Finding {
+        let finding = Finding {
             code: rule.code.to_owned(),
             severity: rule.severity,
             environment: self.environment.name.clone(),
@@ -65,7 +100,8 @@ impl<'a> Findings<'a> {
             hint: rule.way_out.to_owned(),
             cause,
             waived: None,
-        })
+        };
+        self.push(finding, Subject::default())
     }
 
     /// Where a key of the environment stands, if a file sets it.
@@ -77,24 +113,52 @@ impl<'a> Findings<'a> {
     /// Whether something was found at exactly this field of an object.
     #[must_use]
     pub fn has(&self, object: &Object, field: &str) -> bool {
-        let mut here = self.list.iter().filter(|finding| finding.field == field);
-        here.any(|finding| finding.object == object.id())
+        self.seen.contains(&(subject(object), field.to_owned()))
     }
 
     /// What was found, to be changed.
     pub fn list_mut(&mut self) -> &mut [Finding] {
+        self.settle();
         &mut self.list
     }
 
     /// What was found, in the order in which it was.
     #[must_use]
-    pub fn into_list(self) -> Vec<Finding> {
+    pub fn into_list(mut self) -> Vec<Finding> {
+        self.settle();
+        for count in self.counts.values().filter(|count| count.found > OF_ONE_OBJECT) {
+            if let Some(last) = self.list.get_mut(count.last) {
+                let more = count.found - OF_ONE_OBJECT;
+                let told = format!("{}; and {more} more of this code in the object", last.message);
+                last.message = told;
+            }
+        }
         self.list
     }
 
-    fn push(&mut self, finding: Finding) -> &mut Finding {
-        self.list.push_mut(finding)
+    fn push(&mut self, finding: Finding, subject: Subject) -> &mut Finding {
+        self.settle();
+        self.seen.insert((subject.clone(), finding.field.clone()));
+        &mut self.last.insert((finding, subject)).0
     }
+
+    /// Keeps the last one, which nobody changes any more, unless its object has
+    /// too many of its kind.
+    fn settle(&mut self) {
+        let Some((finding, subject)) = self.last.take() else { return };
+        let whole = subject == Subject::default();
+        let error = finding.severity == Severity::Error;
+        let count = self.counts.entry((subject, finding.code.clone(), error)).or_default();
+        count.found += usize::from(!whole);
+        if whole || count.found <= OF_ONE_OBJECT {
+            count.last = self.list.len();
+            self.list.push(finding);
+        }
+    }
+}
+
+fn subject(object: &Object) -> Subject {
+    (object.namespace().to_owned(), object.id())
 }
 
 /// The line of a field; the object's file where none of it has one.

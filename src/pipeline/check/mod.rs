@@ -11,6 +11,8 @@ mod findings;
 mod flux;
 mod graph;
 mod images;
+mod metadata;
+mod names;
 mod pod_security;
 mod pods;
 mod ports;
@@ -21,12 +23,15 @@ mod schema;
 mod secrets;
 mod selectors;
 mod services;
+mod unreadable;
 mod volumes;
 mod waive;
 mod webhooks;
 
 pub use finding::{Cause, Finding, Severity};
 pub use findings::Findings;
+pub use names::is_secret as is_secret_name;
+pub use unreadable::unreadable;
 
 use super::compose::Rendered;
 use super::faults::Fault;
@@ -40,6 +45,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
     let mut findings = Findings::new(&rendered.environment);
     let graph = Graph::new(&rendered.objects, &rendered.environment);
     for object in &rendered.objects {
+        metadata::check(object, &mut findings);
         secrets::check(object, &mut findings);
         services::check(object, &graph, &mut findings);
         selectors::check(object, &graph, &mut findings);
@@ -50,7 +56,7 @@ pub fn check(rendered: &Rendered, upstream: &Upstream, faults: &[Fault]) -> Vec<
         volumes::check(object, &graph, &mut findings);
         claims::check(object, &graph, &mut findings);
         ports::check(object, &mut findings);
-        pod_security::check(object, &graph, &mut findings);
+        pod_security::check(object, &graph, &rendered.environment, &mut findings);
         flux::check(object, &mut findings);
         // Last, since the others may say the same of a field, and better.
         schema::check(object, rendered.environment.kubernetes, &mut findings);

@@ -1,6 +1,7 @@
 //! The Pod Security Standards: what the level that the namespace enforces
 //! refuses. <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
 
+use super::super::environment::Environment;
 use super::super::field::{element_addresses, find, items, under_key};
 use super::super::manifest::Object;
 use super::super::yaml::Node;
@@ -60,11 +61,24 @@ const VOLUMES: [&str; 9] = [
 const SELINUX: [&str; 5] =
     ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 
-pub(super) fn check(object: &Object, graph: &Graph<'_>, findings: &mut Findings<'_>) {
+pub(super) fn check(
+    object: &Object,
+    graph: &Graph<'_>,
+    environment: &Environment,
+    findings: &mut Findings<'_>,
+) {
+    let declared = environment.pod_security.enforce.as_str();
+    let own = environment.namespace.as_str();
+    if object.kind() == "Namespace" && object.name() == own {
+        label(object, declared, findings);
+    }
     let Some(pod) = pod(object) else { return };
     let namespace = graph.named("Namespace", "", object.namespace());
     let level = namespace.and_then(|object| find(&object.node, ENFORCE)).and_then(Node::as_str);
-    let Some(level @ ("baseline" | "restricted")) = level else { return };
+    // Of the environment's own namespace what is declared holds too, whatever the
+    // label became.
+    let declared = (object.namespace() == own).then_some(declared);
+    let Some(level) = stricter(level, declared) else { return };
     let mut faults = Vec::new();
     baseline(pod, &mut faults);
     if level == "restricted" {
@@ -74,6 +88,25 @@ pub(super) fn check(object: &Object, graph: &Graph<'_>, findings: &mut Findings<
         let message = format!("{what}, which the namespace's level `{level}` refuses");
         findings.add(rules::POD_SECURITY, object, &field, message);
     }
+}
+
+/// The label of the environment's namespace says what the environment declares.
+fn label(object: &Object, declared: &str, findings: &mut Findings<'_>) {
+    let found = find(&object.node, ENFORCE).and_then(Node::as_str);
+    if found == Some(declared) {
+        return;
+    }
+    let found = found.map_or("no level".to_owned(), |level| format!("the level `{level}`"));
+    let message = format!("enforces {found}, and the environment declares `{declared}`");
+    findings.add(rules::POD_SECURITY, object, ENFORCE, message).hint =
+        "remove what sets the label, and set `enforce` below `[pod_security]`".to_owned();
+}
+
+/// The stricter of two levels that refuse something.
+fn stricter<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Option<&'a str> {
+    ["restricted", "baseline"]
+        .into_iter()
+        .find(|level| one == Some(*level) || other == Some(*level))
 }
 
 type Faults = Vec<(String, String)>;

@@ -44,6 +44,15 @@ rules! {
     SECRET_PATTERN = "secret-pattern" Error true
         "what looks like a password, key or token, in any text of an object"
         "put it in a Secret that is not in the repository, and refer to it";
+    UNREADABLE = "unreadable" Error false
+        "an environment that can't be composed, since its file or one that goes into it is wrong"
+        "correct the file";
+    OBJECT_NAME = "object-name" Error true
+        "a name of an object, or of its namespace, that the API server refuses"
+        "correct it by the grammar of its kind";
+    LABEL = "label" Error true
+        "a key or value of a label, or a key of an annotation, that the API server refuses"
+        "write `name` or `prefix.example/name`, each name at most 63 letters, digits, `-`, `_` and `.`";
     NAMESPACE = "namespace" Error true
         "a namespace on a kind of the cluster, or none on another"
         "correct metadata.namespace in its file";
@@ -129,7 +138,7 @@ rules! {
         "a port that is named and not declared"
         "name a port that is declared";
     POD_SECURITY = "pod-security" Error true
-        "a pod that the namespace's Pod Security level refuses"
+        "a pod that the namespace's Pod Security level refuses, or a namespace with another level than the environment declares"
         "correct the pod, or set `enforce` below `[pod_security]`";
     FLUX_SUBSTITUTION = "flux-substitution" Error true
         "a text with `${` in an object which Flux may replace it in"

@@ -1,10 +1,11 @@
 //! Passwords and keys in plain: as Secrets, and by what they look like.
 
 use super::super::compose::is_encrypted;
-use super::super::field::{element_addresses, items, leaves, under_key};
+use super::super::field::{element_addresses, find, items, leaves, under_key};
 use super::super::manifest::Object;
-use super::super::yaml::Node;
+use super::super::yaml::{Mapping, Node, Scalar};
 use super::findings::Findings;
+use super::names::{self, Line};
 use super::pods::pod;
 use super::rules;
 
@@ -30,58 +31,70 @@ fn by_pattern(object: &Object, findings: &mut Findings<'_>) {
     }
 }
 
-/// Environment variables and arguments whose name says that they are secret.
+/// What a name says is secret: keys of annotations and of config maps,
+/// environment variables and arguments.
 fn by_name(object: &Object, findings: &mut Findings<'_>) {
+    keys(object, "metadata.annotations", names::is_secret_annotation, findings);
+    if object.kind() == "ConfigMap" {
+        keys(object, "data", names::is_secret, findings);
+    }
     let Some(pod) = pod(object) else { return };
+    if !pod.at.is_empty() {
+        let annotations = pod.address("metadata.annotations");
+        keys(object, &annotations, names::is_secret_annotation, findings);
+    }
     for (at, container) in pod.containers() {
         let env = items(container, "env");
         for (at, variable) in element_addresses(&under_key(&at, "env"), env).iter().zip(env) {
             let name = variable.get("name").and_then(Node::as_str).unwrap_or_default();
             let value = variable.get("value").and_then(Node::as_str).unwrap_or_default();
-            if is_secret_name(name) && is_plain(value) {
+            if names::is_secret(name) && names::is_plain(value) {
                 let message = format!("gives the variable `{name}` its value in plain");
                 findings.add(rules::SECRET_PATTERN, object, &format!("{at}.value"), message);
             }
         }
-        for list in ["command", "args"] {
-            arguments(object, &under_key(&at, list), items(container, list), findings);
+        for (address, what) in arguments(&at, container) {
+            findings.add(rules::SECRET_PATTERN, object, &address, what);
         }
     }
 }
 
-fn arguments(object: &Object, at: &str, list: &[Node], findings: &mut Findings<'_>) {
-    let addresses = element_addresses(at, list);
-    let mut before = "";
-    for (address, argument) in addresses.iter().zip(list) {
-        let text = argument.as_str().unwrap_or_default();
-        let (flag, value) = match text.split_once('=') {
-            Some((flag, value)) if flag.starts_with('-') => (flag, value),
-            _ => (before, text),
-        };
-        if flag.starts_with('-') && is_secret_name(flag) && is_plain(value) {
-            let message = format!("gives the argument `{flag}` its value in plain");
-            findings.add(rules::SECRET_PATTERN, object, address, message);
+/// The entries of a mapping whose key says that the value is secret.
+fn keys(object: &Object, at: &str, is_secret: fn(&str) -> bool, findings: &mut Findings<'_>) {
+    let entries = find(&object.node, at).and_then(Node::as_mapping);
+    for (key, value) in entries.into_iter().flat_map(Mapping::iter) {
+        let name = key.name();
+        let text = value.as_scalar().map(Scalar::text).unwrap_or_default();
+        // What its form gives away was told already.
+        if is_secret(&name) && names::is_plain(text) && pattern(text).is_none() {
+            let message = format!("gives `{name}` its value in plain");
+            findings.add(rules::SECRET_PATTERN, object, &under_key(at, &name), message);
         }
-        before = text;
     }
 }
 
-/// Whether a name says that its value is secret: its last words do.
-fn is_secret_name(name: &str) -> bool {
-    let name = name.trim_start_matches('-').to_ascii_lowercase().replace(['-', '.'], "_");
-    let ends = ["password", "passwd", "pwd", "secret", "token", "credential", "credentials"];
-    let keys = ["api_key", "apikey", "access_key", "private_key", "secret_key", "encryption_key"];
-    ends.iter().chain(&keys).any(|end| {
-        name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('_'))
-    })
+/// The arguments of a container that hold what should be secret, with their
+/// addresses. The command's last may be the name of what the arguments' first holds.
+fn arguments(at: &str, container: &Node) -> Vec<(String, String)> {
+    let (command, args) = (items(container, "command"), items(container, "args"));
+    let program = command.first().and_then(Node::as_str).unwrap_or_default();
+    let registry = container.get("name").and_then(Node::as_str) == Some(REGISTRY);
+    let mut line = Line { program, registry, before: "" };
+    let mut found = Vec::new();
+    for (list, arguments) in [("command", command), ("args", args)] {
+        let addresses = element_addresses(&under_key(at, list), arguments);
+        for (address, argument) in addresses.into_iter().zip(arguments) {
+            let text = argument.as_str().unwrap_or_default();
+            if let Some(what) = line.argument(text) {
+                found.push((address, what));
+            }
+        }
+    }
+    found
 }
 
-/// Whether a value is the thing itself and not where it is to be found.
-fn is_plain(value: &str) -> bool {
-    let elsewhere = ["file:", "/", "./", "$(", "${", "-", "vault:"];
-    let words = ["", "true", "false", "none"];
-    !words.contains(&value) && !elsewhere.iter().any(|start| value.starts_with(start))
-}
+/// The container whose short flags are known: those of the registry.
+const REGISTRY: &str = "trow-pod";
 
 /// What a text looks like, of what must not be committed.
 fn pattern(text: &str) -> Option<&'static str> {
@@ -114,7 +127,7 @@ fn word(word: &str) -> Option<&'static str> {
     let (login, _) = authority.rsplit_once('@')?;
     let (_, password) = login.split_once(':')?;
     let letters = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
-    (letters && is_plain(password)).then_some("a password in a url")
+    (letters && names::is_plain(password)).then_some("a password in a url")
 }
 
 /// How tokens of well-known makers begin, and how much follows at least.
@@ -159,21 +172,6 @@ mod tests {
             ("{\"auths\":{\"r\":{\"auth\":\"eDp5\"}}}", true),
         ] {
             assert_eq!(pattern(text).is_some(), found, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_secret_is_known_by_its_name() {
-        for name in ["--password", "DB_PASSWORD", "--api-key", "GITHUB_TOKEN", "secret"] {
-            assert!(is_secret_name(name), "{name}");
-        }
-        for name in ["--password-file", "TOKEN_PATH", "--secrets-dir", "monkey", "RUST_LOG"] {
-            assert!(!is_secret_name(name), "{name}");
-        }
-        for (value, plain) in
-            [("file:///etc/trow/pass", false), ("/run/x", false), ("blabla", true)]
-        {
-            assert_eq!(is_plain(value), plain, "{value}");
         }
     }
 }

@@ -6,12 +6,13 @@ use super::super::manifest::Object;
 use super::super::origins::Origins;
 use super::super::yaml::Node;
 use super::exposure::annotate;
-use super::fill::{put, text};
+use super::fill::{STATEFUL_SET, put, text};
 use super::pod;
 
 /// Adds them; what an object has already stays.
 pub(super) fn fill(object: &mut Object, environment: &Environment) -> Result<(), AddressError> {
-    let stateful = object.kind() == "StatefulSet";
+    let ours = (object.kind(), object.name()) == STATEFUL_SET
+        && object.namespace() == environment.namespace.as_str();
     let node = &mut object.node;
     if !environment.labels.is_empty() {
         let metadata = find_mut(node, "metadata")?;
@@ -35,7 +36,7 @@ pub(super) fn fill(object: &mut Object, environment: &Environment) -> Result<(),
             annotate(node, (environment, &origin), key.as_str(), value.as_str())?;
         }
     }
-    if stateful { pod::labels(node, environment) } else { Ok(()) }
+    if ours { pod::labels(node, environment) } else { Ok(()) }
 }
 
 fn has(node: &Node, list: &str, key: &str) -> bool {

@@ -41,47 +41,94 @@ pub(super) fn fill(
     dashboard: &str,
 ) -> Result<(), AddressError> {
     // What a component puts into another namespace, such as MetalLB's, stays there.
-    if object.is_namespaced() && ["", SAMPLE_NAMESPACE].contains(&object.namespace()) {
+    let home = object.is_namespaced() && ["", SAMPLE_NAMESPACE].contains(&object.namespace());
+    if home {
         let namespace = text(environment.namespace.as_str());
         put(&mut object.node, "metadata.namespace", (environment, "namespace"), namespace)?;
     }
     let (kind, name) = (object.kind().to_owned(), object.name().to_owned());
+    let namespaced = object.is_namespaced();
     let node = &mut object.node;
+    // What somebody adds to the base is theirs: only our own objects are filled,
+    // known by kind, name and place.
     match (kind.as_str(), name.as_str()) {
-        ("Namespace", _) => namespace(node, environment),
-        ("StatefulSet", _) => {
+        ("Service", "trow-external") => exposure::external(node, environment),
+        ("IPAddressPool" | "L2Advertisement", "trow") => pool(node, environment),
+        (kind, name) if home => fill_home(node, (kind, name), environment, upstream, dashboard),
+        (kind, name) if !namespaced => fill_cluster(node, (kind, name), environment, upstream),
+        _ => Ok(()),
+    }
+}
+
+/// Our objects of the environment's namespace.
+fn fill_home(
+    node: &mut Node,
+    id: (&str, &str),
+    environment: &Environment,
+    upstream: &Upstream,
+    dashboard: &str,
+) -> Result<(), AddressError> {
+    match id {
+        STATEFUL_SET => {
             stateful_set(node, environment, upstream)?;
             pod::fill(node, environment)
         }
-        ("Service", "trow-external") => exposure::external(node, environment),
-        ("Service", _) => {
+        ("Service", "trow-svc") => {
             port(node, "spec.ports[name=http].port", upstream)?;
             exposure::service(node, environment)
         }
-        ("Ingress", _) => ingress(node, environment, upstream),
-        ("HTTPRoute", _) => exposure::route(node, environment, upstream),
-        ("Gateway", _) => exposure::gateway(node, environment),
-        ("Middleware", _) => exposure::body(node, environment),
-        ("ServersTransport", _) => exposure::transport(node, environment),
-        ("PersistentVolume", _) => volume(node, environment),
-        ("ClusterIssuer", _) => tls::issuer(node, environment),
+        ("Ingress", "trow-ingress") => ingress(node, environment, upstream),
+        ("HTTPRoute", "trow-route") => exposure::route(node, environment, upstream),
+        ("Gateway", "trow-gateway") => exposure::gateway(node, environment),
+        ("Middleware", "trow-body") => exposure::body(node, environment),
+        ("ServersTransport", "trow-transport") => exposure::transport(node, environment),
         ("Certificate", "trow-serving") => tls::serving(node, environment),
-        ("Certificate", _) => tls::domain(node, environment),
-        ("IPAddressPool" | "L2Advertisement", _) => pool(node, environment),
-        ("ValidatingWebhookConfiguration", _) => admission::webhook(node, environment, upstream),
-        ("ValidatingAdmissionPolicy", _) => admission::policy(node, environment),
+        ("Certificate", "trow-registry-tls") => tls::domain(node, environment),
         ("ConfigMap", "trow-config") => {
             let file = text(&admission::configuration(environment));
             put(node, "data[\"config.yaml\"]", (environment, "admission"), file)
         }
-        ("ConfigMap", "trow-dashboard") => monitoring::dashboard(node, environment, dashboard),
-        ("NetworkPolicy", _) => network::policy(node, environment),
-        ("PodDisruptionBudget", _) => network::budget(node, environment),
-        ("ServiceMonitor", _) => monitoring::service_monitor(node, environment),
-        ("ExternalSecret", name) => secrets::external(node, name, environment),
+        ("ConfigMap", "trow-dashboard") if environment.monitoring.dashboard => {
+            monitoring::dashboard(node, environment, dashboard)
+        }
+        ("NetworkPolicy", "trow") => network::policy(node, environment),
+        ("PodDisruptionBudget", "trow") => network::budget(node, environment),
+        ("ServiceMonitor", "trow") => monitoring::service_monitor(node, environment),
+        ("ExternalSecret", name @ ("trow-pass" | "trow-cred")) => {
+            secrets::external(node, name, environment)
+        }
         _ => Ok(()),
     }
 }
+
+/// Our objects that live in no namespace.
+fn fill_cluster(
+    node: &mut Node,
+    id: (&str, &str),
+    environment: &Environment,
+    upstream: &Upstream,
+) -> Result<(), AddressError> {
+    match id {
+        NAMESPACE => namespace(node, environment),
+        ("PersistentVolume", "trow-data-hostpath-pv" | "trow-data-local-pv") => {
+            volume(node, environment)
+        }
+        ("ClusterIssuer", name) if Some(name) == tls::component(environment) => {
+            tls::issuer(node, environment)
+        }
+        ("ValidatingWebhookConfiguration", "trow-validator") => {
+            admission::webhook(node, environment, upstream)
+        }
+        ("ValidatingAdmissionPolicy", "trow-validator") => admission::policy(node, environment),
+        _ => Ok(()),
+    }
+}
+
+/// Kind and name of the set that serves, and of the namespace that it serves in:
+/// without them an environment's keys would go nowhere.
+pub(super) const STATEFUL_SET: (&str, &str) = ("StatefulSet", "trow-set");
+/// The namespace, as the base calls it.
+pub(super) const NAMESPACE: (&str, &str) = ("Namespace", SAMPLE_NAMESPACE);
 
 /// The registry's own defaults of an environment: what the build bakes into
 /// `warren-registry`, as setting and value.
@@ -263,7 +310,9 @@ fn volume(node: &mut Node, environment: &Environment) -> Result<(), AddressError
 }
 
 fn pool(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
-    let Some(address) = &environment.address else { return Ok(()) };
+    let Some(address) = environment.address.as_ref().filter(|address| address.create_pool) else {
+        return Ok(());
+    };
     let name = text(address.pool.as_str());
     put(node, "metadata.name", (environment, "address.pool"), name.clone())?;
     if node.get("kind").and_then(Node::as_str) == Some("L2Advertisement") {

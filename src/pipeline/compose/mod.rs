@@ -94,6 +94,14 @@ pub enum ComposeError {
         /// The missing field.
         missing: &'static str,
     },
+    /// The base lacks what the environment's keys go into.
+    #[error(
+        "environments/base: there is no {id}, into which the environment's keys go: name it so again"
+    )]
+    Missing {
+        /// The object.
+        id: String,
+    },
     /// Two objects would be one.
     #[error("{first} and {second} both define {id}")]
     Twice {
@@ -177,7 +185,13 @@ fn of(
     } else {
         String::new()
     };
-    for object in &mut objects {
+    for (kind, name) in [fill::NAMESPACE, fill::STATEFUL_SET] {
+        if !objects.iter().any(|object| (object.kind(), object.name()) == (kind, name)) {
+            let id = format!("{}/{name}", kind.to_lowercase());
+            return Err(ComposeError::Missing { id });
+        }
+    }
+    for object in objects.iter_mut().filter(|object| !secrets::is_sealed(object)) {
         fill::fill(object, &environment, upstream, &dashboard)
             .and_then(|()| extras::fill(object, &environment))
             .map_err(|source| ComposeError::Field {
@@ -189,20 +203,61 @@ fn of(
     objects.extend(secrets::sealed(root, &environment, &mut inputs)?);
     patches::apply(&mut objects, &environment, schema)
         .map_err(|error| ComposeError::Patch(Box::new(error)))?;
-    objects.sort_by_key(Object::file_name);
-    for pair in objects.windows(2) {
-        if let [first, second] = pair
-            && first.file_name() == second.file_name()
+    let objects = named(objects, environment.namespace.as_str())?;
+    let files = files(&objects);
+    let objects = objects.into_iter().map(|(_, object)| object).collect();
+    Ok(Rendered { environment, objects, files, inputs })
+}
+
+/// The objects with the names of their files, in the order of these. Of several that
+/// would have the same name, such as two of one name in two namespaces, the one in the
+/// environment's namespace keeps it, or else the first.
+fn named(objects: Vec<Object>, own: &str) -> Result<Vec<(String, Object)>, ComposeError> {
+    let mut named: Vec<_> =
+        objects.into_iter().map(|object| (object.file_name(), object)).collect();
+    named.sort_by(|one, other| order(one, own).cmp(&order(other, own)));
+    for pair in named.windows(2) {
+        if let [(_, first), (_, second)] = pair
+            && first.identity() == second.identity()
         {
-            return Err(ComposeError::Twice {
-                id: first.id(),
-                first: first.source.clone(),
-                second: second.source.clone(),
-            });
+            return Err(twice(first, second));
         }
     }
-    let files = files(&objects);
-    Ok(Rendered { environment, objects, files, inputs })
+    let mut before = String::new();
+    for (name, object) in &mut named {
+        if before == *name {
+            *name = object.long_file_name();
+        } else {
+            before.clone_from(name);
+        }
+    }
+    named.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for pair in named.windows(2) {
+        if let [(name, first), (other, second)] = pair
+            && name == other
+        {
+            return Err(twice(first, second));
+        }
+    }
+    Ok(named)
+}
+
+/// What objects are sorted by: those of one name follow each other, that of the
+/// namespace `own` first.
+fn order<'a>(
+    (name, object): &'a (String, Object),
+    own: &str,
+) -> (&'a str, &'a str, bool, &'a str, &'a str) {
+    let (group, kind, namespace, _) = object.identity();
+    (name, kind, namespace != own, namespace, group)
+}
+
+fn twice(first: &Object, second: &Object) -> ComposeError {
+    ComposeError::Twice {
+        id: first.id(),
+        first: first.source.clone(),
+        second: second.source.clone(),
+    }
 }
 
 /// Adds a component's objects, and merges its `*.patch.yaml` onto those there.
@@ -283,9 +338,9 @@ fn read_input(root: &Path, file: &str, inputs: &mut Inputs) -> Result<Vec<u8>, F
 }
 
 /// One file per object and the list of them.
-fn files(objects: &[Object]) -> BTreeMap<String, String> {
+fn files(objects: &[(String, Object)]) -> BTreeMap<String, String> {
     let mut files: BTreeMap<_, _> =
-        objects.iter().map(|object| (object.file_name(), yaml::write(&object.node))).collect();
+        objects.iter().map(|(name, object)| (name.clone(), yaml::write(&object.node))).collect();
     let list = Node::mapping([
         ("apiVersion", Node::string("kustomize.config.k8s.io/v1beta1")),
         ("kind", Node::string("Kustomization")),

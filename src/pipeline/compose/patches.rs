@@ -6,6 +6,7 @@ use super::super::manifest::Object;
 use super::super::patch::{merged, steps};
 use super::super::schema::Schema;
 use super::super::yaml::Node;
+use super::secrets::is_sealed;
 
 /// How many objects a message names.
 const NAMED: usize = 8;
@@ -55,6 +56,15 @@ fn apply_one(
         );
         let hint =
             format!("write `expect = {count}` if all of them are meant, or narrow the target");
+        return Err(told(&reason, Some(hint)));
+    }
+    if let Some(object) = objects.iter().find(|one| patch.target.matches(one) && is_sealed(one)) {
+        let what = format!("kind {} {}", object.kind(), object.name());
+        let reason = format!("{what} is sealed: after any change nobody could open it any more");
+        let hint = format!(
+            "narrow the target, or change {} before it is encrypted or sealed again",
+            object.source
+        );
         return Err(told(&reason, Some(hint)));
     }
     for object in objects.iter_mut().filter(|object| patch.target.matches(object)) {

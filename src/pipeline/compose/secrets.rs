@@ -102,6 +102,13 @@ pub(super) fn sealed(
     Ok(all)
 }
 
+/// Whether an object must stay as it is: SOPS signs all values of what it encrypts,
+/// those too that it leaves readable, and a seal holds for a name and a namespace.
+pub(super) fn is_sealed(object: &Object) -> bool {
+    let signed = object.node.get("sops").is_some_and(|sops| sops.get("mac").is_some());
+    signed || object.kind() == "SealedSecret"
+}
+
 /// Whether an object is a Secret all of whose values SOPS encrypted.
 #[must_use]
 pub fn is_encrypted(object: &Object) -> bool {

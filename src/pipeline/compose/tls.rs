@@ -6,6 +6,17 @@ use super::super::yaml::Node;
 use super::exposure::hosts;
 use super::fill::{put, text};
 
+/// What the component calls the `ClusterIssuer` that the environment chooses.
+pub(super) fn component(environment: &Environment) -> Option<&'static str> {
+    let name = match environment.tls.kind {
+        TlsKind::PrivateCa => "ca-issuer",
+        TlsKind::Acme => "acme",
+        TlsKind::SelfSigned => "self-signed",
+        TlsKind::ExistingSecret => return None,
+    };
+    environment.tls.create_issuer.then_some(name)
+}
+
 /// The `ClusterIssuer`.
 pub(super) fn issuer(node: &mut Node, environment: &Environment) -> Result<(), AddressError> {
     let tls = &environment.tls;

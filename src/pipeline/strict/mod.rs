@@ -12,7 +12,7 @@ use super::yaml::Node;
 pub use path::Path;
 
 /// What is wrong. Each has a stable name, [`Rule::code`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// No known API has the kind.
     UnknownKind,

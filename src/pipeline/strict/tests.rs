@@ -185,6 +185,11 @@ fn kinds_are_served_or_named() {
         "deprecated-api apiVersion: flowcontrol.apiserver.k8s.io/v1beta3 FlowSchema is deprecated in Kubernetes 1.30, and gone in Kubernetes 1.32; use flowcontrol.apiserver.k8s.io/v1 FlowSchema"
     );
     assert_eq!(
+        first("1.36", "v1", "Endpoints"),
+        "deprecated-api apiVersion: v1 Endpoints is deprecated in Kubernetes 1.36; use discovery.k8s.io/v1 EndpointSlice"
+    );
+    assert!(of("1.32", "v1", "Endpoints").is_empty());
+    assert_eq!(
         first("1.33", "cert-manager.io/v1alpha2", "ClusterIssuer"),
         "unknown-kind apiVersion: Kubernetes 1.33 knows no cert-manager.io/v1alpha2 ClusterIssuer, nor does any CRD of ours; it is cert-manager.io/v1 ClusterIssuer"
     );

@@ -1,6 +1,6 @@
 //! The walk over an object beside its type.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::schema::{Field, Kind, ListType, Scalar, Schema, Type};
 use super::super::yaml::{Mapping, Node, Value};
@@ -9,10 +9,14 @@ use super::{Fault, Rule, deprecated, value};
 
 pub(super) fn walk(schema: Schema, kind: Kind, of: Type, object: &Node) -> Vec<Fault<'_>> {
     let encrypted = object.get(SOPS).is_some_and(|sops| sops.get("mac").is_some());
-    let mut walker = Walker { schema, kind, encrypted, path: Path::default(), faults: Vec::new() };
+    let (path, faults, counts) = (Path::default(), Vec::new(), HashMap::new());
+    let mut walker = Walker { schema, kind, encrypted, path, faults, counts };
     walker.value(object, of, None);
-    walker.faults
+    walker.told()
 }
+
+/// How many faults of one rule are told of an object.
+const OF_ONE_RULE: usize = 100;
 
 /// What SOPS adds to an object. Who decrypts it takes it away again.
 const SOPS: &str = "sops";
@@ -24,9 +28,30 @@ struct Walker<'a> {
     encrypted: bool,
     path: Path<'a>,
     faults: Vec<Fault<'a>>,
+    /// How many of each rule were found.
+    counts: HashMap<Rule, usize>,
 }
 
 impl<'a> Walker<'a> {
+    /// Counts a fault, and says whether it is one too many to be told.
+    fn is_beyond(&mut self, rule: Rule) -> bool {
+        let count = self.counts.entry(rule).or_default();
+        *count += 1;
+        *count > OF_ONE_RULE
+    }
+
+    /// The faults, the last of those that are too many with how many more there are.
+    fn told(mut self) -> Vec<Fault<'a>> {
+        for (rule, count) in self.counts.iter().filter(|(_, count)| **count > OF_ONE_RULE) {
+            if let Some(last) = self.faults.iter_mut().rfind(|fault| fault.rule == *rule) {
+                let more = count - OF_ONE_RULE;
+                last.message =
+                    format!("{}; and {more} more of this code in the object", last.message);
+            }
+        }
+        self.faults
+    }
+
     /// Recurses as deep as the types, which only a CRD's own schema nests into
     /// itself, and no deeper than the object, which its reader bounds.
     fn value(&mut self, node: &'a Node, of: Type, field: Option<Field>) {
@@ -86,7 +111,10 @@ impl<'a> Walker<'a> {
             let there = mapping.get(field.name());
             let nothing = there.is_none_or(|value| value.is_null() && !field.is_nullable());
             // Of a custom resource null was said to be wrong already.
-            if nothing && (there.is_none() || !self.kind.is_custom()) {
+            if nothing
+                && (there.is_none() || !self.kind.is_custom())
+                && !self.is_beyond(Rule::MissingField)
+            {
                 let (name, wanted) = (field.name(), field.of().describe());
                 let whose = if self.path.is_empty() {
                     self.kind.name().to_owned()
@@ -110,6 +138,9 @@ impl<'a> Walker<'a> {
     }
 
     fn unknown(&mut self, node: &'a Node, name: &str, of: Type) {
+        if self.is_beyond(Rule::UnknownField) {
+            return;
+        }
         let near = value::nearest(name, of.fields().map(Field::name));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
@@ -208,11 +239,17 @@ impl<'a> Walker<'a> {
         {
             let field = self.path.with(&key);
             let rule = Rule::DeprecatedField;
+            if self.is_beyond(rule) {
+                continue;
+            }
             self.faults.push(Fault { rule, field, node: value, message, hint });
         }
     }
 
     fn fault(&mut self, rule: Rule, node: &'a Node, message: String, hint: String) {
+        if self.is_beyond(rule) {
+            return;
+        }
         self.faults.push(Fault { rule, field: self.path.to_string(), node, message, hint });
     }
 }

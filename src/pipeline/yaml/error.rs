@@ -37,6 +37,15 @@ pub enum YamlFault {
         /// Its number.
         code: u32,
     },
+    /// A line end that only YAML 1.1 knows.
+    #[error(
+        "the character U+{code:04X} ends a line for kubectl and for no other reader: remove it, \
+         or write it as \"\\u{code:04x}\" in a text in double quotes"
+    )]
+    LineEnd {
+        /// Its number.
+        code: u32,
+    },
     /// A key stands twice in one mapping. kubectl would take the last silently.
     #[error("the key `{key}` stands twice in this mapping, first in line {first}: remove one")]
     DuplicateKey {
@@ -77,6 +86,12 @@ pub enum YamlFault {
     /// Aliases multiply beyond the bound.
     #[error("aliases multiply this text beyond the bound of {bound} nodes")]
     AliasBomb {
+        /// The bound.
+        bound: usize,
+    },
+    /// Too many values.
+    #[error("more than {bound} keys and values in one file: make several of it")]
+    Nodes {
         /// The bound.
         bound: usize,
     },
@@ -121,7 +136,8 @@ impl Excerpt {
         };
         let column = at.column.saturating_sub(1);
         let skip = column.saturating_sub(Self::WIDTH / 2);
-        let shown = |c: char| if c.is_control() { ' ' } else { c };
+        let ends = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        let shown = |c: char| if ends(c) { ' ' } else { c };
         let text = line.chars().skip(skip).take(Self::WIDTH).map(shown).collect();
         Self { line: at.line, text, caret: column - skip }
     }

@@ -19,13 +19,15 @@ pub struct Limits {
     pub bytes: usize,
     /// Levels of nesting.
     pub depth: usize,
+    /// Keys, texts, lists and mappings of one text: each takes memory.
+    pub nodes: usize,
     /// Nodes that aliases and merge keys add; 64 bytes of text count as one more.
     pub alias_nodes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 << 20, depth: 200, alias_nodes: 100_000 }
+        Self { bytes: 64 << 20, depth: 200, nodes: 3_000_000, alias_nodes: 100_000 }
     }
 }
 
@@ -94,11 +96,18 @@ fn check_characters(text: &str, limits: Limits) -> Result<(), Fault> {
         return Err((at, YamlFault::Size { bound: limits.bytes }));
     }
     let bad = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{feff}');
-    let Some((index, code)) = text.char_indices().find(|(_, c)| bad(*c)) else { return Ok(()) };
+    // Line ends of YAML 1.1, and so of kubectl, and of no other reader.
+    let end = |c: char| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    let Some((index, found)) = text.char_indices().find(|(_, c)| bad(*c) || end(*c)) else {
+        return Ok(());
+    };
     let before = text.get(..index).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Err((Position { line, column }, YamlFault::Character { code: u32::from(code) }))
+    let code = u32::from(found);
+    let fault =
+        if end(found) { YamlFault::LineEnd { code } } else { YamlFault::Character { code } };
+    Err((Position { line, column }, fault))
 }
 
 fn position(marker: &Marker) -> Position {
@@ -129,10 +138,12 @@ enum Content {
 #[derive(Default)]
 struct OpenMapping {
     mapping: Mapping,
-    /// Name to line of each key, to find doubles in constant time.
-    lines: HashMap<String, usize>,
+    /// Name to line and place of each key, to find doubles in constant time.
+    keys: HashMap<String, (usize, usize)>,
     key: Option<(Arc<Scalar>, Position)>,
     merged: Option<Node>,
+    /// How many keys stand before `<<`.
+    before: usize,
 }
 
 /// What an alias costs: nodes (and bytes, 64 to a node) and levels.
@@ -168,6 +179,7 @@ struct Builder {
     open: Vec<Open>,
     keys: Keys,
     anchors: HashMap<usize, (Node, Cost)>,
+    nodes: usize,
     alias_nodes: usize,
 }
 
@@ -175,7 +187,8 @@ impl Builder {
     fn new(file: &str, limits: Limits) -> Self {
         let origin = Arc::new(Origin::File { file: file.to_owned() });
         let (documents, open, anchors) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { limits, origin, documents, open, keys: Keys::default(), anchors, alias_nodes: 0 }
+        let keys = Keys::default();
+        Self { limits, origin, documents, open, keys, anchors, nodes: 0, alias_nodes: 0 }
     }
 
     fn node(&self, value: Value, at: Position) -> Node {
@@ -183,6 +196,10 @@ impl Builder {
     }
 
     fn take(&mut self, event: Event, at: Position) -> Result<(), Fault> {
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
+            return Err((at, YamlFault::Nodes { bound: self.limits.nodes }));
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = tagged_scalar(text, style, tag.as_ref()).map_err(|f| (at, f))?;
@@ -276,6 +293,7 @@ impl OpenMapping {
                     return Err((at, fault));
                 }
                 self.merged = Some(node);
+                self.before = self.mapping.len();
             } else {
                 self.mapping.push(key, node);
             }
@@ -288,15 +306,17 @@ impl OpenMapping {
         };
         let name = key.name().into_owned();
         let merge = key.style() == Style::Plain && key.text() == "<<";
-        if !merge && let Some(first) = self.lines.insert(name.clone(), at.line) {
+        let place = (at.line, self.mapping.len());
+        if !merge && let Some((first, _)) = self.keys.insert(name.clone(), place) {
             return Err((at, YamlFault::DuplicateKey { key: name, first }));
         }
         self.key = Some((keys.shared(key), at));
         Ok(())
     }
 
-    /// Adds what `<<` names, but for the keys that the mapping has itself.
-    /// Earlier mappings of a list win over later ones.
+    /// Adds what `<<` names. As kubectl reads it, that takes the place of keys that
+    /// stand before `<<`, and keys after it take the place of that. Earlier mappings
+    /// of a list win over later ones.
     /// An alias among them was paid for when it came.
     fn merge(mut self) -> Result<Mapping, Fault> {
         let Some(merged) = self.merged.take() else { return Ok(self.mapping) };
@@ -304,14 +324,22 @@ impl OpenMapping {
             Value::Sequence(items) => items,
             _ => vec![merged],
         };
+        // What a mapping of the list has set, a later one leaves alone.
+        let done = usize::MAX;
         for source in sources {
             let Value::Mapping(mapping) = source.value else {
                 return Err((source.at, YamlFault::MergeKey { found: source.describe() }));
             };
             for (key, value) in mapping.into_entries() {
                 let name = key.name().into_owned();
-                if self.lines.insert(name, value.at.line).is_none() {
-                    self.mapping.push(key, value);
+                match self.keys.insert(name, (value.at.line, done)) {
+                    None => self.mapping.push(key, value),
+                    Some((_, place)) if place < self.before => {
+                        if let Some(own) = self.mapping.value_mut(place) {
+                            *own = value;
+                        }
+                    }
+                    Some(_) => {}
                 }
             }
         }
