@@ -10,6 +10,7 @@ use super::composition::{self, line};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::sarif;
+use super::verify::earlier_pin;
 use crate::delivery::folder;
 use crate::fs;
 use crate::pipeline::check::{Cause, Finding, Severity, rules, unreadable};
@@ -17,7 +18,8 @@ use crate::pipeline::check::{Cause, Finding, Severity, rules, unreadable};
 /// Checks environments, and that deploy/ equals what renders, byte for byte.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Leaves with 1 when a check finds an error or deploy/ differs, and with 3 when an \
+    after_help = "Leaves with 1 when a check finds an error or deploy/ differs (not where it waits \
+                  for the proposal that brings a moved pin), and with 3 when an \
                   environment can't be composed, which is a finding among those of the others; \
                   warnings alone and waived findings leave with 0. docs/checks.md lists every code.\n\
                   Examples:\n  warren check sandbox --output json\n  \
@@ -103,8 +105,30 @@ fn report(root: &Path, name: &str) -> Result<Report, CliError> {
         }
     };
     let target = root.join("deploy").join(name);
-    let drift = folder::differences(&target, &composed.rendered.files)?;
-    Ok(Report { environment, findings: composed.findings, drift, unreadable: None })
+    let mut drift = folder::differences(&target, &composed.rendered.files)?;
+    let mut findings = composed.findings;
+    if !drift.is_empty()
+        && let Some(tag) = earlier_pin(root, name, &composed.upstream)?
+    {
+        drift.clear();
+        findings.push(of_earlier_pin(name, &tag, &composed.upstream.tag));
+    }
+    Ok(Report { environment, findings, drift, unreadable: None })
+}
+
+/// That the pin moved and the environment's own proposal is not merged yet.
+fn of_earlier_pin(name: &str, then: &str, now: &str) -> Finding {
+    Finding {
+        code: rules::EARLIER_PIN.code.to_owned(),
+        severity: Severity::Warning,
+        environment: name.to_owned(),
+        object: String::new(),
+        field: String::new(),
+        message: format!("deploy/{name} was rendered with {then}, and the pin is at {now}"),
+        hint: format!("warren propose {name} brings it up to date"),
+        cause: None,
+        waived: None,
+    }
 }
 
 /// All findings, and the drift as findings.

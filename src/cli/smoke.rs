@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
 use super::secret::password_source;
-use crate::client::proof::{Step, prove, timed};
+use crate::client::proof::{ProofError, Step, prove, timed};
 use crate::client::{Client, ClientError, Credentials, Trust};
 use crate::delivery::clients::{endpoint, port};
 use crate::delivery::password::Password;
@@ -107,13 +107,13 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
     }
     outcome.map_err(|error| {
         let kind = match &error {
-            SmokeError::Client(ClientError::Transport { .. }) | SmokeError::Resolve { .. } => {
-                ErrorKind::Unreachable
-            }
+            SmokeError::Client(ClientError::Transport { .. })
+            | SmokeError::Proof(ProofError::Client(ClientError::Transport { .. }))
+            | SmokeError::Resolve { .. } => ErrorKind::Unreachable,
             _ => ErrorKind::Failed,
         };
-        let failed =
-            CliError::new(kind, format!("after {} steps that passed: {error}", steps.len()));
+        let passed = steps.iter().filter(|step| step.passed).count();
+        let failed = CliError::new(kind, format!("after {passed} steps that passed: {error}"));
         match error.hint(&environment) {
             Some(hint) => failed.hint(hint),
             None => failed,
@@ -127,10 +127,11 @@ fn table(context: &Context, steps: &[Step]) {
     let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     for step in steps {
         context.printer.out(&format!(
-            "ok  {:width$}  {:>7.0} ms  {}\n",
+            "{}  {:width$}  {:>7.0} ms  {}\n",
+            if step.passed { "ok  " } else { "FAIL" },
             step.name,
             step.seconds * 1000.0,
-            step.outcome
+            step.outcome.lines().next().unwrap_or_default()
         ));
     }
 }
@@ -151,7 +152,7 @@ enum SmokeError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Proof(#[from] crate::client::proof::ProofError),
+    Proof(#[from] ProofError),
     #[error("{program} {what}: {reason}")]
     Program { program: &'static str, what: &'static str, reason: String },
     #[error(transparent)]
@@ -173,6 +174,9 @@ impl SmokeError {
                      another with --ca FILE, or look at warren doctor {name}"
                 )
             }
+            _ if text.contains("x509") => format!(
+                "docker trusts what lies in /etc/docker/certs.d: warren client {name} has it"
+            ),
             _ if text.contains("401") => {
                 format!("the password is not the one of warren secret {name} trow-pass")
             }
@@ -222,20 +226,30 @@ impl Test<'_> {
             timed(steps, "redirect", || redirect(host, dial))?;
         }
         let digest = prove(&ours, &stranger, REPOSITORY, &self.user, steps)?;
+        let mut pushed = vec![digest.clone()];
         if let Some(program) = self.program() {
-            timed(steps, program, || self.pull_with(program, &digest))?;
+            let done = timed(steps, program, || self.round_with(program, &digest, &ours));
+            match done {
+                Ok(theirs) => pushed.extend(Some(theirs).filter(|theirs| *theirs != digest)),
+                Err(error) => {
+                    // The test leaves nothing behind that it can take away.
+                    let _ = ours.delete_manifest(REPOSITORY, &digest);
+                    return Err(error);
+                }
+            }
         }
         timed(steps, "delete", || {
-            if !ours.delete_manifest(REPOSITORY, &digest)? {
-                return Ok(((), "the registry does not let this user delete".to_owned()));
-            }
-            match ours.pull_manifest(REPOSITORY, &digest.to_string()) {
-                Err(ClientError::Answer { found, .. }) if found.starts_with("404") => {
-                    Ok(((), "gone".to_owned()))
+            for digest in &pushed {
+                if !ours.delete_manifest(REPOSITORY, digest)? {
+                    return Ok(((), "the registry does not let this user delete".to_owned()));
                 }
-                Err(error) => Err(error.into()),
-                Ok(_) => Err(SmokeError::NotDeleted(digest.clone())),
+                match ours.pull_manifest(REPOSITORY, &digest.to_string()) {
+                    Err(ClientError::Answer { found, .. }) if found.starts_with("404") => {}
+                    Err(error) => return Err(error.into()),
+                    Ok(_) => return Err(SmokeError::NotDeleted(digest.clone())),
+                }
             }
+            Ok(((), "gone".to_owned()))
         })
     }
 
@@ -285,11 +299,14 @@ impl Test<'_> {
         }
     }
 
-    fn pull_with(
+    /// Logs in, pulls what our client pushed, and pushes it under a tag of the
+    /// program's; the digest of that.
+    fn round_with(
         &self,
         program: &'static str,
         digest: &Digest,
-    ) -> Result<((), String), SmokeError> {
+        ours: &Client,
+    ) -> Result<(Digest, String), SmokeError> {
         let folder = Folder::make(program)?;
         let registry = endpoint(self.environment, self.environment.domain.as_str());
         let image = format!("{registry}/{REPOSITORY}@{digest}");
@@ -314,9 +331,14 @@ impl Test<'_> {
         let login = ["--username", self.user.as_str(), "--password-stdin", registry.as_str()];
         run("login", &login, Some(self.password.expose()))?;
         run("pull", &["--quiet", &image], None)?;
-        let removed = execute(program, "rmi", &global, &[], &[&image], None);
+        let tagged = format!("{registry}/{REPOSITORY}:{program}");
+        let pushed = execute(program, "tag", &global, &[], &[&image, &tagged], None)
+            .and_then(|()| run("push", &[&tagged], None));
+        let removed = execute(program, "rmi", &global, &[], &[&image, &tagged], None);
+        pushed?;
+        let found = Digest::sha256(&ours.pull_manifest(REPOSITORY, program)?.bytes);
         let left = if removed.is_ok() { "" } else { "; its copy could not be removed" };
-        Ok(((), format!("logged in and pulled {digest}{left}")))
+        Ok((found, format!("logged in, pulled {digest} and pushed it{left}")))
     }
 }
 

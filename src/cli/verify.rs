@@ -1,6 +1,7 @@
 //! `warren verify`: renders again, and compares with what the statement says
 //! and with the files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,11 +15,15 @@ use crate::delivery::folder;
 use crate::digest::Digest;
 use crate::fs;
 use crate::pipeline::provenance::{self, Statement};
+use crate::pipeline::upstream::Upstream;
 
 /// Render again, and compare with the statement of provenance and the files
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Leaves with 1 when anything differs, and names it. Writes nothing.\n\
-                        Examples:\n  warren verify sandbox\n  warren verify --all")]
+#[command(
+    after_help = "Leaves with 1 when anything differs, and names it; not where an environment waits \
+                        for the proposal that brings a moved pin. Writes nothing.\n\
+                        Examples:\n  warren verify sandbox\n  warren verify --all"
+)]
 pub struct Args {
     /// The environments: names of files in environments/, without .toml.
     #[arg(required_unless_present = "all")]
@@ -39,6 +44,10 @@ struct Report {
     outputs: usize,
     /// What differs, a sentence each.
     differences: Vec<String>,
+    /// The tag that it was rendered with, where the pin has moved since and nothing
+    /// else was done to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier_pin: Option<String>,
 }
 
 /// Runs the command.
@@ -54,7 +63,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         Output::Json => context.printer.json(&reports),
         Output::Text => reports.iter().for_each(|report| say(report, context)),
     }
-    let bad = reports.iter().filter(|report| !report.differences.is_empty());
+    let bad = reports
+        .iter()
+        .filter(|report| !report.differences.is_empty() && report.earlier_pin.is_none());
     let bad: Vec<_> = bad.map(|report| report.environment.as_str()).collect();
     if bad.is_empty() {
         return Ok(());
@@ -66,6 +77,12 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 
 fn say(report: &Report, context: &Context) {
     let name = &report.environment;
+    if let Some(tag) = &report.earlier_pin {
+        context.printer.out(&format!(
+            "{name}: rendered with the pin {tag}, and untouched since: warren propose {name}\n"
+        ));
+        return;
+    }
     for line in &report.differences {
         context.printer.out(&format!("{name}: {line}\n"));
     }
@@ -94,13 +111,45 @@ fn report(root: &Path, name: &str) -> Result<Report, CliError> {
     }
     let drift = folder::differences(&root.join(&target), &composed.rendered.files)?;
     differences.extend(drift.into_iter().map(|line| format!("{target}/{line}")));
+    let earlier_pin =
+        if differences.is_empty() { None } else { earlier_pin(root, name, &composed.upstream)? };
     Ok(Report {
         environment: name.to_owned(),
+        earlier_pin,
         statement: path,
         inputs: now.predicate.inputs.len(),
         outputs: now.subject.len(),
         differences,
     })
+}
+
+/// The tag of the pin that `deploy/NAME` was rendered with, where that is another than
+/// the present one and every file is still what its statement says. So it is until
+/// the environment's own proposal is merged: a pin moves for one after the other.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn earlier_pin(
+    root: &Path,
+    name: &str,
+    upstream: &Upstream,
+) -> Result<Option<String>, CliError> {
+    let Some(Ok(then)) = statement(root, &provenance::path(name))? else { return Ok(None) };
+    let pin = &then.predicate.upstream;
+    if (&pin.tag, &pin.commit) == (&upstream.tag, &upstream.commit.to_string()) {
+        return Ok(None);
+    }
+    let files = read_folder(&root.join("deploy").join(name))?;
+    let said: BTreeMap<_, _> = then
+        .subject
+        .iter()
+        .map(|one| (one.name.rsplit('/').next().unwrap_or_default(), one.sha256().to_owned()))
+        .collect();
+    let there: BTreeMap<_, _> = files
+        .iter()
+        .map(|(file, text)| (file.as_str(), Digest::sha256(text.as_bytes()).hex().to_owned()))
+        .collect();
+    Ok((said == there).then(|| pin.tag.clone()))
 }
 
 type Read = Option<Result<Statement, serde_json::Error>>;

@@ -14,12 +14,14 @@ const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// One step that passed, and how long it took.
+/// One step, and how long it took.
 #[derive(Debug, serde::Serialize)]
 pub struct Step {
     /// What was done.
     pub name: &'static str,
-    /// What came of it.
+    /// Whether it passed.
+    pub passed: bool,
+    /// What came of it, or why it did not pass.
     pub outcome: String,
     /// Seconds.
     pub seconds: f64,
@@ -27,8 +29,8 @@ pub struct Step {
 
 /// Proves a registry: `client` must be let in with the right password,
 /// `stranger` be kept out with a wrong one, and `client` get back what it
-/// pushed to this repository. `who` is said of the login. Each step that passed
-/// is in `steps`, also when a later one fails. The digest of what was pushed.
+/// pushed to this repository. `who` is said of the login. Each step is in
+/// `steps`, the last of them perhaps one that failed. The digest of what was pushed.
 ///
 /// # Errors
 /// The first step that did not go as the specification says.
@@ -127,14 +129,22 @@ fn push(client: &Client, repository: &str, layer: &[u8]) -> Result<Image, ProofE
 ///
 /// # Errors
 /// Those of the step.
-pub fn timed<T, E>(
+pub fn timed<T, E: std::fmt::Display>(
     steps: &mut Vec<Step>,
     name: &'static str,
     step: impl FnOnce() -> Result<(T, String), E>,
 ) -> Result<T, E> {
     let start = Instant::now();
-    let (value, outcome) = step()?;
+    let done = step();
     let seconds = Duration::as_secs_f64(&start.elapsed());
-    steps.push(Step { name, outcome, seconds });
-    Ok(value)
+    match done {
+        Ok((value, outcome)) => {
+            steps.push(Step { name, passed: true, outcome, seconds });
+            Ok(value)
+        }
+        Err(error) => {
+            steps.push(Step { name, passed: false, outcome: error.to_string(), seconds });
+            Err(error)
+        }
+    }
 }

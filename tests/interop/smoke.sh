@@ -51,7 +51,7 @@ smoke_passes() {
         "resolve certificate redirect login wrong password push pull $1 delete" \
         "$(jq -r '[.steps[].name] | join(" ")' <<<"$said")"
     matches "the address" "$DOMAIN is $ADDRESS" "$(jq -r '.steps[0].outcome' <<<"$said")"
-    matches "what it says of $1" '^logged in and pulled sha256:[0-9a-f]{64}$' \
+    matches "what it says of $1" '^logged in, pulled sha256:[0-9a-f]{64} and pushed it$' \
         "$(jq -r ".steps[] | select(.name == \"$1\") | .outcome" <<<"$said")"
     same "what was pushed is gone" gone "$(jq -r '.steps[-1].outcome' <<<"$said")"
     same "images that are left" 0 "$("$1" images --all --quiet | wc -l)"

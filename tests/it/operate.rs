@@ -243,6 +243,105 @@ fn each_thing_that_is_missing_is_told_with_what_mends_it() {
     assert_eq!((code, found[0].1.as_str()), (4, "bad"), "{found:#?}");
 }
 
+/// An authority's certificate, or another's, that expires in so many days.
+fn certificate(authority: bool, days: i64) -> String {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    let mut parameters = CertificateParams::new(vec!["paasregistry.lapin.io".to_owned()]).unwrap();
+    if authority {
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let now = time::OffsetDateTime::now_utc();
+    parameters.not_before = now - time::Duration::days(400);
+    parameters.not_after = now + time::Duration::days(days);
+    parameters.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+fn tls_secret(name: &str, pem: &str) -> Value {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pem);
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+        "data": {"tls.crt": encoded}})
+}
+
+#[test]
+fn what_fits_the_environment_badly_is_told_with_what_mends_it() {
+    let (repository, server) = with_cluster();
+    let toml = repository.text("environments/sandbox.toml");
+    let told = |about: &str, verdict: &str, told: &str| {
+        let (_, found) = doctor(&repository);
+        let is = |one: &&(String, String, String)| {
+            one.0 == about && one.1 == verdict && one.2.contains(told)
+        };
+        assert!(found.iter().any(|one| is(&one)), "{about}, {verdict}, {told}: {found:#?}");
+    };
+    let with = |from: &str, to: &str| {
+        assert!(toml.contains(from), "{from}");
+        repository.write("environments/sandbox.toml", &toml.replace(from, to));
+    };
+
+    repository.write("environments/sandbox.toml", &format!("kubernetes = \"1.34\"\n{toml}"));
+    told("version", "warning", "the cluster is 1.36.3");
+    told("version", "warning", "set kubernetes = \"1.36\" in environments/sandbox.toml");
+    with("kind = \"host-path\"", "kind = \"dynamic\"\nclass = \"fast\"");
+    told("storage class", "bad", "there is no StorageClass fast");
+    server.put(
+        "/apis/storage.k8s.io/v1/storageclasses/fast",
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": "fast"}}),
+    );
+    told("storage class", "good", "fast is there");
+    with("kind = \"host-path\"", "kind = \"local\"\nnode = \"n9\"");
+    server.put(
+        "/api/v1/nodes/n1",
+        json!({"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "n1"}}}),
+    );
+    told("node", "bad", "no node has the label kubernetes.io/hostname=n9");
+    told("node", "bad", "there is n1");
+    repository.write("environments/sandbox.toml", &toml);
+
+    let pool = |name: &str, range: &str| {
+        json!({"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+            "metadata": {"name": name}, "spec": {"addresses": [range]}})
+    };
+    let pools = "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools";
+    server.put(&format!("{pools}/theirs"), pool("theirs", "192.168.1.240-192.168.1.254"));
+    told("address pool", "bad", "is in the pool theirs already");
+    server.remove(&format!("{pools}/theirs"));
+    server.put(&format!("{pools}/trow"), pool("trow", "10.0.0.0/24"));
+    told("address pool", "bad", "192.168.1.250 is not in the pool trow");
+
+    let authority = "/api/v1/namespaces/cert-manager/secrets/ca-priv";
+    for (pem, verdict, said) in [
+        (certificate(true, -1), "bad", "expired"),
+        (certificate(true, 10), "warning", "warren ca rotate sandbox"),
+        (certificate(false, 300), "bad", "may not sign others"),
+        (certificate(true, 300), "good", ""),
+    ] {
+        server.put(authority, tls_secret("ca-priv", &pem));
+        told("authority", verdict, said);
+    }
+    assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
+    told("authority", "warning", "signs with another authority than");
+    server.put(
+        "/api/v1/namespaces/trow/secrets/trow-cred",
+        tls_secret("trow-cred", &certificate(false, -1)),
+    );
+    told("certificate", "bad", "expired");
+
+    // The data folder is somebody else's.
+    assert_eq!(run(&repository, &["deploy", "sandbox", "--no-wait"]).0, 0);
+    server.put(
+        "/api/v1/namespaces/trow/pods/trow-set-0",
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "trow-set-0", "labels": {"app": "trow"}},
+            "status": {"containerStatuses": [{"name": "trow-pod", "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff",
+                    "message": "/data: Permission denied"}}}]}}),
+    );
+    told("registry", "bad", "on the node: chown -R 999:");
+}
+
 #[test]
 fn what_an_environment_needs_is_named_pinned_and_applied() {
     let (repository, server) = with_cluster();

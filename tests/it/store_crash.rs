@@ -150,12 +150,28 @@ async fn push(
     }
     let id = store.upload_create(repository, Algorithm::Sha256).await?;
     for piece in text.as_bytes().chunks(text.len().div_ceil(pieces)) {
-        let mut upload = store.upload_resume(repository, &id).await?.unwrap();
+        let mut upload = resumed(store, repository, &id).await?;
         upload.write(Bytes::from_static(piece)).await?;
         upload.pause().await?;
     }
-    let upload = store.upload_resume(repository, &id).await?.unwrap();
+    let upload = resumed(store, repository, &id).await?;
     upload.finish(&digest(text)).await.map(drop)
+}
+
+/// Takes an upload up that nobody writes to. What another test starts at this moment
+/// holds copies of all open files, and so their locks, until it is a program of its own.
+async fn resumed(
+    store: &FsStore,
+    repository: &RepositoryName,
+    id: &UploadId,
+) -> Result<<FsStore as Store>::Upload, StoreError> {
+    for _ in 0..200 {
+        match store.upload_resume(repository, id).await {
+            Err(StoreError::UploadBusy) => tokio::time::sleep(Duration::from_millis(10)).await,
+            upload => return upload.map(Option::unwrap),
+        }
+    }
+    Err(StoreError::UploadBusy)
 }
 
 impl Operation {

@@ -158,6 +158,9 @@ rules! {
     DRIFT = "drift" Error false
         "a file of deploy/ that is not what renders"
         "render again and commit it";
+    EARLIER_PIN = "earlier-pin" Warning false
+        "a deploy/ that was rendered with the pin before, and that nobody touched since"
+        "warren propose brings it up to date, an environment at a time";
     WAIVE_UNUSED = "waive-unused" Warning true
         "a `[[waive]]` that waives nothing"
         "remove it from the environment's file";
