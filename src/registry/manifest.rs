@@ -63,11 +63,12 @@ impl Manifest {
                     invalid(format!("the Content-Type `{text}` is no media type"))
                 })?),
             };
-        if let Some(media_type) = &content_type
-            && media::kind(media_type) == Kind::Other
-            && !is_schema_1(media_type)
+        let told = content_type.clone().or_else(|| media_type_in(bytes));
+        if let Some(media_type) = told
+            && media::kind(&media_type) == Kind::Other
+            && !is_schema_1(&media_type)
         {
-            return Ok((media_type.clone(), Self::of_unknown(bytes)));
+            return Ok((media_type, Self::of_unknown(bytes)));
         }
         let raw = match serde_json::from_slice::<Raw>(bytes) {
             Ok(raw) => raw,
@@ -89,10 +90,7 @@ impl Manifest {
         if is_schema_1(&media_type) {
             return Err(invalid("Docker schema 1 manifests are not supported; push schema 2"));
         }
-        let manifest = match media::kind(&media_type) {
-            Kind::Other => Self::of_unknown(bytes),
-            kind => raw.into_manifest(kind)?,
-        };
+        let manifest = raw.into_manifest(media::kind(&media_type))?;
         Ok((media_type, manifest))
     }
 
@@ -114,6 +112,19 @@ impl Manifest {
             ..Self::default()
         }
     }
+}
+
+/// The media type that a manifest says it has, if it says one.
+fn media_type_in(bytes: &[u8]) -> Option<String> {
+    let found = serde_json::from_slice::<Typed>(bytes).ok()?;
+    media::essence(found.media_type?.as_str()?)
+}
+
+/// A manifest of which nothing but its type is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    media_type: Option<Value>,
 }
 
 fn is_schema_1(media_type: &str) -> bool {
