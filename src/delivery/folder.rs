@@ -157,11 +157,11 @@ mod tests {
         assert_eq!(own(root.path(), "sandbox").unwrap(), root.path().join("deploy/sandbox"));
         std::os::unix::fs::symlink(outside.path(), root.path().join("deploy")).unwrap();
         refused("deploy");
-        std::fs::remove_file(root.path().join("deploy")).unwrap();
+        fs::remove_if_there(&root.path().join("deploy")).unwrap();
         fs::create_dir_all(&root.path().join("deploy")).unwrap();
         std::os::unix::fs::symlink("/nowhere", root.path().join("deploy/.provenance")).unwrap();
         refused("deploy/.provenance");
-        std::fs::remove_file(root.path().join("deploy/.provenance")).unwrap();
+        fs::remove_if_there(&root.path().join("deploy/.provenance")).unwrap();
         std::os::unix::fs::symlink("../..", root.path().join("deploy/sandbox")).unwrap();
         refused("deploy/sandbox");
     }

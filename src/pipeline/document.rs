@@ -13,9 +13,48 @@ use serde::de::DeserializeOwned;
 /// What is wrong, and where, ready to be shown.
 pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, DocumentError> {
     toml::from_str(text).map_err(|error| {
-        let hint = hint(error.message());
-        DocumentError::new(path, text, error.span(), error.message(), hint)
+        let (span, reason, hint) = told(text, &error);
+        DocumentError::new(path, text, span, &reason, hint)
     })
+}
+
+/// How deep the parser of TOML goes.
+const DEPTH: usize = 80;
+
+/// Where an error is, what is wrong, and the way out. Of what is nested too deeply the
+/// parser says little, and of a key with too many parts not where it stands.
+pub(super) fn told(
+    text: &str,
+    error: &toml::de::Error,
+) -> (Option<Range<usize>>, String, Option<String>) {
+    let message = error.message();
+    if !message.contains("recursion limit") && !message.contains("max recursion depth") {
+        return (error.span(), message.to_owned(), hint(message));
+    }
+    let reason = format!("nested deeper than {DEPTH} levels");
+    let way_out = "write less deeply; nothing that is read here has as many levels".to_owned();
+    (error.span().or_else(|| long_key(text)), reason, Some(way_out))
+}
+
+/// The first key that has more parts between its dots than the parser takes.
+fn long_key(text: &str) -> Option<Range<usize>> {
+    let word = |c: char| c.is_alphanumeric() || "_-\"' \t".contains(c);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let parts = line.split('.');
+        let mut run = 0;
+        let long = parts.into_iter().any(|part| {
+            run = if part.trim().is_empty() || !part.chars().all(word) { 0 } else { run + 1 };
+            // The first and the last part have more beside them than the key.
+            run >= DEPTH - 1
+        });
+        if long && !line.trim_start().starts_with('#') {
+            let blank = line.len() - line.trim_start().len();
+            return Some(start + blank..start + line.trim_end().len());
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// Of a line without end, this many characters before the place and as many

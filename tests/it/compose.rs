@@ -413,6 +413,21 @@ fn a_namespace_on_a_kind_of_the_cluster_is_found() {
 
 #[test]
 fn an_image_that_floats_is_an_error_and_one_without_digest_a_warning() {
+    // No key takes an image that floats; a patch does.
+    for image in ["ghcr.io/a/b:latest", "ghcr.io/a/b", "b"] {
+        let root = copy(false);
+        let own = fs::read_to_string(&root.path().join("environments/lapin.toml")).unwrap();
+        let patch = format!(
+            "[[patch]]\ntarget = {{ kind = \"StatefulSet\" }}\noperations = [{{ op = \"replace\", path = \
+             \"spec.template.spec.containers[name=trow-pod].image\", value = \"{image}\" }}]\n"
+        );
+        let file = root.path().join("environments/lapin.toml");
+        fs::write_atomic(&file, (own + &patch).as_bytes(), Access::Everyone).unwrap();
+        let mut found = check(&rendered(root.path(), "lapin"), &upstream(), &[]);
+        found.retain(|finding| finding.severity == Severity::Error);
+        let field = "spec.template.spec.containers[name=trow-pod].image";
+        assert_eq!(codes(&found), [("image-pin", "statefulset/trow-set", field)], "{image}");
+    }
     let digest = format!("ghcr.io/a/b:1@sha256:{}", "0".repeat(64));
     for (image, severity) in [("ghcr.io/a/b:1", Some(Severity::Warning)), (digest.as_str(), None)] {
         let root = copy(false);

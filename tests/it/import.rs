@@ -249,6 +249,8 @@ patchesStrategicMerge:
               env:
                 - {name: COLOUR, value: blue}
                 - {name: DB_PASSWORD, value: hunter2-and-more}
+                - {name: DB_PASS, value: hunter2-and-less}
+                - {name: BACKUP, value: hunter2-and-more}
 commonLabels: {team: platform}
 configMapGenerator: [{name: x, literals: [a=b]}]
 ";
@@ -269,7 +271,9 @@ configMapGenerator: [{name: x, literals: [a=b]}]
     for line in [
         "patched     StatefulSet trow-set: spec.template.spec.",
         "moved out   the value of `--password`",
-        "moved out   `DB_PASSWORD` looks like a password",
+        "moved out   `DB_PASSWORD` looks like a password: the variable is left out",
+        "moved out   `DB_PASS` looks like a password: the variable is left out",
+        "moved out   `BACKUP` looks like a password: the variable is left out",
         "not carried `configMapGenerator` of the kustomization",
         "not carried `--odd` among the arguments is not known here",
         "extra_args = [\"--odd\"]",
@@ -277,6 +281,8 @@ configMapGenerator: [{name: x, literals: [a=b]}]
         assert!(report.contains(line), "{line}\n{report}");
     }
     assert!(!format!("{text}{report}{said}").contains("hunter2"), "{text}{report}{said}");
+    // Nor is a variable left without its value.
+    assert!(!text.contains("DB_PASS") && !text.contains("BACKUP"), "{text}");
     let (code, out, said) = outcome(&mut root.warren(&["render", "r", "--output", "-"]));
     assert_eq!(code, 0, "{said}");
     assert!(out.contains("priorityClassName: system-cluster-critical"), "{out}");

@@ -383,6 +383,24 @@ fn a_malformed_patch_is_refused_where_it_stands() {
 }
 
 #[test]
+fn a_key_that_lies_too_deep_is_refused_in_its_line() {
+    for (deep, column) in [
+        (format!("merge{} = 1", ".a".repeat(300)), 1),
+        (format!("merge.a = {}1{}", "{ a = ".repeat(100), " }".repeat(100)), 0),
+    ] {
+        let text = format!("[[patch]]\ntarget = {{ kind = \"Service\" }}\n{deep}\n");
+        let error = patched(&text).unwrap_err();
+        let place = format!("environments/sandbox.toml:{}:", lines() + 3);
+        assert!(error.starts_with(&place), "{error}");
+        if column > 0 {
+            assert!(error.starts_with(&format!("{place}{column}: ")), "{error}");
+        }
+        assert!(error.contains("nested deeper than 80 levels"), "{error}");
+        assert!(error.contains("hint: write less deeply"), "{error}");
+    }
+}
+
+#[test]
 fn a_patch_beyond_all_measure_is_refused() {
     let depth = "[".repeat(10_000) + &"]".repeat(10_000);
     let target = "\n[[patch]]\ntarget = { kind = \"Service\" }\n";

@@ -171,18 +171,18 @@ def scalar(literal):
 
 
 def add_life_cycles(table, folder):
+    lives = {}
     generated = folder.rglob("zz_generated.prerelease-lifecycle.go")
     # The core's oldest kinds say it by hand.
     for file in sorted([*generated, *folder.rglob("lifecycle.go")]):
         register = (file.parent / "register.go").read_text()
         group = re.search(r'GroupName\s*=\s*"([^"]*)"', register)[1]
         api = f"{group}/{file.parent.name}" if group else file.parent.name
-        lives = {}
         pattern = r"func \(in \*(\w+)\) APILifecycle(\w+)\(\) .*\{\n\treturn (.*)\n\}"
         for kind, what, value in re.findall(pattern, file.read_text()):
-            lives.setdefault(kind, {})[what] = value
-        for kind, life in lives.items():
-            add_life(table, api, kind, life)
+            lives.setdefault((api, kind), {})[what] = value
+    for (api, kind), life in lives.items():
+        add_life(table, api, kind, life)
 
 
 def add_life(table, api, kind, life):

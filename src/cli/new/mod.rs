@@ -10,6 +10,7 @@ use super::error::{CliError, ErrorKind};
 use crate::fs::{self, Access};
 use crate::pipeline::environment::{self, ObjectName};
 use answers::Answers;
+use questions::Asker;
 
 /// Write a new environment's file.
 #[derive(Debug, clap::Args)]
@@ -47,7 +48,10 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
             .hint("choose another name, or edit that file"));
     }
     let asking = !args.yes && std::io::stdin().is_terminal();
-    let answers = Answers::gather(name.as_str(), &args.given, asking)?;
+    let (mut stdin, mut stderr) = (std::io::stdin().lock(), std::io::stderr());
+    let input = asking.then_some(&mut stdin as &mut dyn std::io::BufRead);
+    let mut asker = Asker { input, output: &mut stderr };
+    let answers = Answers::gather(name.as_str(), &args.given, &mut asker)?;
     let text = answers.text(name.as_str());
     // What is written is what can be read: a wrong answer is said in its line.
     environment::check_text(name.as_str(), &text)

@@ -1,6 +1,6 @@
 //! What a new environment is asked, as options and as questions.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead, Write};
 
 use clap::ValueEnum;
 
@@ -128,39 +128,57 @@ pub fn word(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// How the answers that no option gives are found.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker {
-    /// Whether there is somebody to ask.
-    pub asking: bool,
+/// What says whether an answer is one, and else why not.
+pub type Grammar = fn(&str) -> Result<(), String>;
+
+/// The grammar of a type that an environment's file is read into.
+pub fn grammar<T: TryFrom<String, Error = String>>(text: &str) -> Result<(), String> {
+    T::try_from(text.to_owned()).map(|_| ())
 }
 
-impl Asker {
-    /// The answer to a question of free text. `option` is named where there is
-    /// nobody to ask and no default.
+/// One question of free text.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The option that answers it.
+    pub option: &'a str,
+    /// The question.
+    pub text: &'a str,
+    /// What counts where nothing is answered.
+    pub default: Option<&'a str>,
+    /// What an answer must be like.
+    pub grammar: Grammar,
+}
+
+/// How the answers that no option gives are found.
+pub struct Asker<'a> {
+    /// Where answers come from, if there is somebody to ask.
+    pub input: Option<&'a mut dyn BufRead>,
+    /// Where questions go.
+    pub output: &'a mut dyn Write,
+}
+
+impl Asker<'_> {
+    /// The answer to a question. Somebody who is asked is told at once what is wrong
+    /// with an answer, and asked again.
     ///
     /// # Errors
     /// There is no answer.
     pub fn text(
-        self,
+        &mut self,
         given: Option<&String>,
-        option: &str,
-        question: &str,
-        default: Option<&str>,
+        question: Question<'_>,
     ) -> Result<String, CliError> {
         if let Some(given) = given {
             return Ok(given.clone());
         }
-        if self.asking {
-            return ask(question, default);
-        }
-        match default {
+        match question.default {
+            _ if self.input.is_some() => self.ask(question),
             Some(default) => Ok(default.to_owned()),
             None => Err(CliError::new(
                 ErrorKind::Usage,
-                format!("{question}: there is no default, and no terminal to ask on"),
+                format!("{}: there is no default, and no terminal to ask on", question.text),
             )
-            .hint(format!("add {option} …"))),
+            .hint(format!("add {} …", question.option))),
         }
     }
 
@@ -169,41 +187,53 @@ impl Asker {
     ///
     /// # Errors
     /// There is no answer, or none of these.
-    pub fn choice<T: ValueEnum>(self, given: Option<T>, question: &str) -> Result<T, CliError> {
+    pub fn choice<T: ValueEnum>(
+        &mut self,
+        given: Option<T>,
+        question: &str,
+    ) -> Result<T, CliError> {
         if let Some(given) = given {
             return Ok(given);
         }
-        let all = T::value_variants();
-        let words: Vec<_> = all.iter().map(word).collect();
+        let words: Vec<_> = T::value_variants().iter().map(word).collect();
         let default = words.first().map(String::as_str);
-        let question = format!("{question} ({})", words.join(", "));
-        loop {
-            let answer = self.text(None, "an option", &question, default)?;
-            if let Ok(choice) = T::from_str(&answer, true) {
-                return Ok(choice);
-            }
-            let _ = writeln!(std::io::stderr(), "{answer:?} is none of {}", words.join(", "));
-        }
+        let text = format!("{question} ({})", words.join(", "));
+        let grammar = |answer: &str| {
+            let none = |_| {
+                let words: Vec<_> = T::value_variants().iter().map(word).collect();
+                format!("`{}` is none of {}", answer.escape_debug(), words.join(", "))
+            };
+            T::from_str(answer, true).map(|_| ()).map_err(none)
+        };
+        let question = Question { option: "an option", text: &text, default, grammar };
+        let answer = self.text(None, question)?;
+        T::from_str(&answer, true).map_err(|reason| CliError::new(ErrorKind::Usage, reason))
     }
-}
 
-/// Asks until there is an answer. The question goes to stderr.
-fn ask(question: &str, default: Option<&str>) -> Result<String, CliError> {
-    let stopped = || CliError::failed("stopped before all was answered; nothing was written");
-    let mut stderr = std::io::stderr();
-    loop {
-        let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
-        let _ = write!(stderr, "{question}{shown}: ");
-        let _ = stderr.flush();
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        if read.map_err(|error| stopped().because(error))? == 0 {
-            return Err(stopped());
-        }
-        match (line.trim(), default) {
-            ("", Some(default)) => return Ok(default.to_owned()),
-            ("", None) => {}
-            (answer, _) => return Ok(answer.to_owned()),
+    /// Asks until there is an answer that is one.
+    fn ask(&mut self, question: Question<'_>) -> Result<String, CliError> {
+        let stopped = || CliError::failed("stopped before all was answered; nothing was written");
+        let Some(input) = self.input.as_deref_mut() else { return Err(stopped()) };
+        let shown = question.default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        loop {
+            let _ = write!(self.output, "{}{shown}: ", question.text);
+            let _ = self.output.flush();
+            let mut line = String::new();
+            let read = input.read_line(&mut line);
+            if read.map_err(|error| stopped().because(error))? == 0 {
+                return Err(stopped());
+            }
+            let answer = match (line.trim(), question.default) {
+                ("", Some(default)) => return Ok(default.to_owned()),
+                ("", None) => continue,
+                (answer, _) => answer,
+            };
+            match (question.grammar)(answer) {
+                Ok(()) => return Ok(answer.to_owned()),
+                Err(reason) => {
+                    let _ = writeln!(self.output, "{reason}");
+                }
+            }
         }
     }
 }

@@ -165,11 +165,11 @@ fn within_any(address: &str, fields: &[&str]) -> bool {
 
 /// Whether an address is a container as a whole, or a list of them.
 fn is_container(address: &str) -> bool {
-    let last = match address.strip_suffix(']') {
+    let path = match address.strip_suffix(']') {
         Some(inner) => inner.rsplit_once('[').map_or("", |(list, _)| list),
         None => address,
     };
-    let list = last.rsplit('.').next().unwrap_or_default();
+    let list = path.rsplit('.').next().unwrap_or_default();
     ["containers", "initContainers", "ephemeralContainers"].contains(&list)
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::error::ImportError;
 use super::report::{Deed, Place, Report};
+use crate::pipeline::check::{is_secret_annotation, is_secret_name};
 use crate::pipeline::manifest::Object;
-use crate::pipeline::yaml::{Node, Value};
+use crate::pipeline::yaml::{Mapping, Node, Value};
 
 /// A Secret that the overlay makes: what is public of it.
 #[derive(Clone, Debug)]
@@ -108,8 +109,12 @@ impl Moved {
     /// Takes out of a node what is, or looks like, a password, and tells of it.
     /// What is left is none where nothing is left.
     pub fn screen(&mut self, node: Node, report: &mut Report) -> Option<Node> {
+        self.screen_below("a value", node, report)
+    }
+
+    /// `label` is what to call the node: the key that it stands under.
+    fn screen_below(&mut self, label: &str, node: Node, report: &mut Report) -> Option<Node> {
         let place = Place::of(&node);
-        let title = node.get("name").and_then(Node::as_str).unwrap_or_default().to_owned();
         let out = |what: &str, report: &mut Report| {
             let what = format!("`{what}` looks like a password: put it in a Secret of your own");
             report.add(Deed::MovedOut, place.clone(), what);
@@ -117,50 +122,69 @@ impl Moved {
         let Node { value, at, origin } = node;
         let value = match value {
             Value::Scalar(scalar) if self.is_in(scalar.text()) => {
-                out("a value", report);
+                out(label, report);
                 return None;
             }
             Value::Scalar(scalar) => Value::Scalar(scalar),
             Value::Sequence(items) => {
                 let count = items.len();
-                let kept: Vec<_> =
-                    items.into_iter().filter_map(|item| self.screen(item, report)).collect();
+                let kept: Vec<_> = items
+                    .into_iter()
+                    .filter_map(|item| self.screen_below(label, item, report))
+                    .collect();
                 if kept.is_empty() && count > 0 {
                     return None;
                 }
                 Value::Sequence(kept)
             }
-            Value::Mapping(mut mapping) => {
-                let mut names: Vec<_> =
-                    mapping.iter().map(|(key, _)| key.name().into_owned()).collect();
-                let variable = names.iter().any(|key| key == "value") && is_secret(&title);
-                names.retain(|key| {
-                    let plain = mapping.get(key).is_some_and(|node| node.as_scalar().is_some());
-                    plain && (is_secret(key) || (variable && key == "value"))
-                });
-                if variable {
-                    out(&title, report);
+            Value::Mapping(mapping) => {
+                if let Some(name) = self.secret_variable(&mapping) {
+                    // Without its value it would be an empty one.
+                    let what = format!(
+                        "`{name}` looks like a password: the variable is left out; put its value in \
+                         a Secret of your own, and refer to it by valueFrom.secretKeyRef"
+                    );
+                    report.add(Deed::MovedOut, place.clone(), what);
                     return None;
-                }
-                for key in names {
-                    out(&key, report);
-                    mapping.remove(&key);
                 }
                 let count = mapping.len();
-                let keys: Vec<_> = mapping.iter().map(|(key, _)| key.name().into_owned()).collect();
-                for key in keys {
-                    let Some(value) = mapping.remove(&key) else { continue };
-                    if let Some(value) = self.screen(value, report) {
-                        mapping.set(&key, value);
-                    }
-                }
-                if mapping.is_empty() && count > 0 {
+                let kept = self.screen_entries(mapping, &out, report);
+                if kept.is_empty() && count > 0 {
                     return None;
                 }
-                Value::Mapping(mapping)
+                Value::Mapping(kept)
             }
         };
         Some(Node { value, at, origin })
+    }
+
+    /// The entries of a mapping whose keys and values tell no secret.
+    fn screen_entries(
+        &mut self,
+        mut mapping: Mapping,
+        out: &impl Fn(&str, &mut Report),
+        report: &mut Report,
+    ) -> Mapping {
+        let keys: Vec<_> = mapping.iter().map(|(key, _)| key.name().into_owned()).collect();
+        let mut kept = Mapping::new();
+        for key in keys {
+            let Some(value) = mapping.remove(&key) else { continue };
+            if value.as_scalar().is_some() && (is_secret(&key) || is_secret_annotation(&key)) {
+                out(&key, report);
+            } else if let Some(value) = self.screen_below(&key, value, report) {
+                kept.set(&key, value);
+            }
+        }
+        kept
+    }
+
+    /// The name of a variable whose name says that its value is secret, or whose value
+    /// is one that was taken.
+    fn secret_variable(&self, mapping: &Mapping) -> Option<String> {
+        let name = mapping.get("name").and_then(Node::as_str)?;
+        let value = mapping.get("value").and_then(Node::as_scalar)?;
+        let secret = is_secret(name) || is_secret_name(name) || self.is_in(value.text());
+        secret.then(|| self.hide(name))
     }
 }
 

@@ -30,7 +30,7 @@ mod webhooks;
 
 pub use finding::{Cause, Finding, Severity};
 pub use findings::Findings;
-pub use names::is_secret as is_secret_name;
+pub use names::{is_secret as is_secret_name, is_secret_annotation};
 pub use unreadable::unreadable;
 
 use super::compose::Rendered;

@@ -31,7 +31,8 @@ pub fn is_secret(name: &str) -> bool {
 
 /// Like [`is_secret`], of the key of an annotation. There a name with `secret`
 /// refers to a Secret by its name as a rule, and a checksum tells nothing.
-pub(super) fn is_secret_annotation(name: &str) -> bool {
+#[must_use]
+pub fn is_secret_annotation(name: &str) -> bool {
     let own = words(name);
     let refers = own.ends_with("secret")
         && !["client_secret", "shared_secret", "app_secret"].iter().any(|end| own.ends_with(end));

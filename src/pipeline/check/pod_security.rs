@@ -98,8 +98,9 @@ fn label(object: &Object, declared: &str, findings: &mut Findings<'_>) {
     }
     let found = found.map_or("no level".to_owned(), |level| format!("the level `{level}`"));
     let message = format!("enforces {found}, and the environment declares `{declared}`");
-    findings.add(rules::POD_SECURITY, object, ENFORCE, message).hint =
-        "remove what sets the label, and set `enforce` below `[pod_security]`".to_owned();
+    let found = findings.add(rules::POD_SECURITY, object, ENFORCE, message);
+    "remove what sets the label, and set `enforce` below `[pod_security]`"
+        .clone_into(&mut found.hint);
 }
 
 /// The stricter of two levels that refuse something.

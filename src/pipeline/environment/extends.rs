@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::super::document::{DocumentError, hint};
+use super::super::document::{DocumentError, told};
 use super::sources::Sources;
 use super::text::ObjectName;
 use super::{EnvironmentError, FOLDER, names};
@@ -114,8 +114,9 @@ fn parse<'a>(
     match DeTable::parse(text) {
         Ok(table) => Ok(Spanned::new(shift(table.span(), start), moved(table.into_inner(), start))),
         Err(error) => {
-            let span = error.span().map(|span| shift(span, start));
-            Err(sources.error(span.or(Some(start..start)), error.message(), hint(error.message())))
+            let (span, reason, hint) = told(text, &error);
+            let span = span.map_or(start..start, |span| shift(span, start));
+            Err(sources.error(Some(span), &reason, hint))
         }
     }
 }

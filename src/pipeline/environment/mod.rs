@@ -42,7 +42,7 @@ pub use secrets::{Secrets, SecretsProvider};
 pub use sources::{Place, Sources};
 pub use storage::{AccessMode, Owner, Storage, Volume};
 pub use text::{
-    AbsolutePath, AnnotationValue, BodySize, ContextName, Domain, DottedName, ImagePrefix,
+    AbsolutePath, AnnotationValue, BodySize, ContextName, Domain, DottedName, Email, ImagePrefix,
     ImageReference, LabelKey, LabelValue, Network, ObjectName, PageOrigin, Quantity, UserName,
 };
 pub use tls::{Tls, TlsKind};
