@@ -279,7 +279,7 @@ fn what_fits_the_environment_badly_is_told_with_what_mends_it() {
         repository.write("environments/sandbox.toml", &toml.replace(from, to));
     };
 
-    repository.write("environments/sandbox.toml", &format!("kubernetes = \"1.34\"\n{toml}"));
+    with("kubernetes = \"1.36\"", "kubernetes = \"1.34\"");
     told("version", "warning", "the cluster is 1.36.3");
     told("version", "warning", "set kubernetes = \"1.36\" in environments/sandbox.toml");
     with("kind = \"host-path\"", "kind = \"dynamic\"\nclass = \"fast\"");
@@ -324,8 +324,8 @@ fn what_fits_the_environment_badly_is_told_with_what_mends_it() {
     assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
     told("authority", "warning", "signs with another authority than");
     server.put(
-        "/api/v1/namespaces/trow/secrets/trow-cred",
-        tls_secret("trow-cred", &certificate(false, -1)),
+        "/api/v1/namespaces/trow/secrets/trow-registry-tls",
+        tls_secret("trow-registry-tls", &certificate(false, -1)),
     );
     told("certificate", "bad", "expired");
 
@@ -448,14 +448,16 @@ fn a_deployed_registry_is_tested_as_a_client_does() {
 
     let (code, stdout, stderr) = smoke(&["--password-file", &password]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("ok  pull") && stdout.contains("digests equal"), "{stdout}");
+    assert!(stdout.contains("ok    pull") && stdout.contains("digests equal"), "{stdout}");
     assert!(stderr.contains("all 8 steps passed"), "{stderr}");
 
     repository.write("wrong", "not it");
     let wrong = repository.path("wrong").display().to_string();
     let (code, stdout, stderr) = smoke(&["--password-file", &wrong]);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stdout.contains("ok  certificate") && stderr.contains("401"), "{stdout}{stderr}");
+    assert!(stdout.contains("ok    certificate") && stderr.contains("401"), "{stdout}{stderr}");
+    let failed: Vec<_> = stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("login"), "{stdout}");
     assert!(stderr.contains("warren secret sandbox trow-pass"), "{stderr}");
 
     let other = Repository::new();

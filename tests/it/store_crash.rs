@@ -13,10 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use warren::digest::{Algorithm, Digest};
 use warren::registry::access::Permissions;
+use warren::registry::name::RepositoryName;
 use warren::registry::store::fs::{Faults, Step};
 use warren::registry::store::{
-    CollectPolicy, Expected, FsOptions, FsStore, Page, Referral, Required, ScrubPolicy, Store as _,
-    StoreError, StoredManifest, UploadWriter as _,
+    CollectPolicy, Expected, FsOptions, FsStore, Page, Referral, Required, ScrubPolicy, Store,
+    StoreError, StoredManifest, UploadId, UploadWriter as _,
 };
 
 /// Lets so many calls through; from then on the process is gone.
