@@ -95,7 +95,13 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         drift.objects.len(),
         cluster.context()
     ))
-    .hint(format!("put them back with warren deploy {name} --take-over")))
+    .hint(match last {
+        Some(_) => format!("put them back with warren deploy {name} --take-over"),
+        // An agent would take back what is delivered beside it.
+        None => "the agent that syncs it puts back what differs, not what others added: take \
+                 that away by hand"
+            .to_owned(),
+    }))
 }
 
 fn drift(cluster: &Cluster, files: &BTreeMap<String, String>) -> Result<Drift, CliError> {

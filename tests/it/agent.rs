@@ -71,6 +71,27 @@ fn argo_may_sync_what_is_rendered_and_nothing_else() {
 }
 
 #[test]
+fn nothing_but_a_webhook_waits_for_the_registry_to_be_healthy() {
+    // Argo CD applies a later wave only then: a revision that never gets there would
+    // keep the one that mends it from being synced.
+    let environments = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("environments");
+    let mut folders = warren::fs::list(&environments.join("components")).unwrap();
+    folders.push(environments.join("base"));
+    let files = folders.iter().flat_map(|folder| warren::fs::list(folder).unwrap());
+    let mut later = BTreeSet::new();
+    for file in files.filter(|file| file.extension().is_some_and(|one| one == "yaml")) {
+        let text = warren::fs::read_to_string(&file).unwrap();
+        for object in yaml::read("x", &text).unwrap().iter().map(json) {
+            let wave = &object["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"];
+            if wave.as_str().is_some_and(|wave| wave.parse::<i32>().unwrap() > 0) {
+                later.insert(object["kind"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(later, BTreeSet::from(["ValidatingWebhookConfiguration".to_owned()]));
+}
+
+#[test]
 fn several_environments_are_one_set() {
     let repository = Repository::new();
     let objects =

@@ -182,6 +182,10 @@ impl Cluster {
             Planned { manifest: manifest.clone(), live, after, additions: Vec::new() };
         if let Some(live) = &planned.live {
             planned.additions = self.additions(manifest, live).await;
+            // What goes by itself, since it depends on what is put back, is told as that.
+            if let Ok(after) = &planned.after {
+                planned.additions.retain(|addition| addition.value_in(after).is_some());
+            }
         }
         Ok(planned)
     }
