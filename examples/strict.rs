@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 fn run(version: &str, file: &str) -> Result<String, Box<dyn std::error::Error>> {
     let schema = Schema::of(version)?;
     let bytes = warren::fs::read(Path::new(file))?;
-    let limits = yaml::Limits { bytes: usize::MAX, nodes: usize::MAX, ..yaml::Limits::default() };
+    let all = usize::MAX;
+    let limits = yaml::Limits { bytes: all, nodes: all, ..yaml::Limits::default() };
     let mut lines = Vec::new();
     for node in yaml::read_with(file, std::str::from_utf8(&bytes)?, limits)? {
         let faults: Vec<_> = strict::check(schema, &node)

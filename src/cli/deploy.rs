@@ -144,8 +144,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 
 /// Writes the folder and the statement of what it was made from.
 fn write(root: &Path, folder: &str, composed: &Composed) -> Result<(), CliError> {
-    folder::replace(&root.join(folder), &composed.rendered.files)
-        .map_err(|error| CliError::failed("nothing was written").because(error))?;
+    let nothing = |error| CliError::failed("nothing was written").because(error);
+    let target = folder::own(root, &composed.rendered.environment.name).map_err(nothing)?;
+    folder::replace(&target, &composed.rendered.files).map_err(nothing)?;
     let path = provenance::path(&composed.rendered.environment.name);
     composition::write_statement(composed, Some(folder), &root.join(path))
 }

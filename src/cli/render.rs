@@ -12,7 +12,8 @@ use crate::pipeline::provenance;
 
 /// Writes environments' manifests.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  warren render\n  warren render sandbox\n  \
+#[command(after_help = "All environments are composed and checked before the first is written.\n\
+                  Examples:\n  warren render\n  warren render sandbox\n  \
                   warren render sandbox --output - | less")]
 pub struct Args {
     /// The environments: names of files in environments/, without .toml; all of

@@ -51,8 +51,8 @@ impl Source {
         Self {
             kind: origin.kind(),
             file: origin.file().map(str::to_owned),
-            line: placed.then_some(node.at.line),
-            column: placed.then_some(node.at.column),
+            line: placed.then_some(node.at.line()),
+            column: placed.then_some(node.at.column()),
             key: origin.key().map(str::to_owned),
         }
     }

@@ -1,5 +1,6 @@
 //! A Kubernetes object among manifests: what it is, and which file it goes to.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::schema::{Schema, Scope};
@@ -12,17 +13,21 @@ const NAME: usize = 240;
 /// A text as a part of a file's name: what is neither a letter, a digit, `-`, `.` nor
 /// `:` is written as `_` and its number, so that no part leads out of the folder, and
 /// none looks like two.
-fn part(text: &str) -> String {
+fn part(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+    if text.bytes().all(plain) {
+        return text.into();
+    }
     let mut part = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-.:".contains(&byte) {
+        if plain(byte) {
             part.push(char::from(byte));
         } else {
             // Writing to a text can't fail.
             let _ = write!(part, "_{byte:02x}");
         }
     }
-    part
+    part.into()
 }
 
 /// The name of a file. One that is too long ends with a digest of itself.

@@ -124,7 +124,7 @@ impl<'a> Lines<'a> {
         let line = self.starts.partition_point(|start| *start <= span.start);
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let before = self.text.get(start..span.start).unwrap_or_default();
-        Position { line, column: before.chars().count() + 1 }
+        Position::new(line, before.chars().count() + 1)
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn line(origins: &Origins, key: &str) -> Option<(usize, usize)> {
-        origins.get(key).map(|(at, _)| (at.line, at.column))
+        origins.get(key).map(|(at, _)| (at.line(), at.column()))
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl ImportError {
     #[must_use]
     pub fn without_secrets(self) -> Self {
         let Self::Yaml(error) = self else { return self };
-        let place = Place { file: error.file.clone(), line: error.at.line };
+        let place = Place { file: error.file.clone(), line: error.at.line() };
         Self::Said { place, reason: error.fault.to_string() }
     }
 
@@ -75,5 +75,5 @@ impl ImportError {
 /// The place of a node that surely has one, for messages.
 fn placed(node: &Node) -> Place {
     let file = node.origin.as_deref().and_then(|origin| origin.file()).unwrap_or_default();
-    Place { file: file.to_owned(), line: node.at.line }
+    Place { file: file.to_owned(), line: node.at.line() }
 }

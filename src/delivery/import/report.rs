@@ -57,7 +57,7 @@ impl Place {
     #[must_use]
     pub fn of(node: &Node) -> Option<Self> {
         let file = node.origin.as_deref()?.file()?;
-        (file != standin::NAME).then(|| Self { file: file.to_owned(), line: node.at.line })
+        (file != standin::NAME).then(|| Self { file: file.to_owned(), line: node.at.line() })
     }
 }
 

@@ -131,14 +131,14 @@ impl Reader {
         let wrong = |error: yaml::YamlError| ImportError::Said {
             place: Place {
                 file: file.clone(),
-                line: (text.at.line + error.at.line).saturating_sub(1),
+                line: (text.at.line() + error.at.line()).saturating_sub(1),
             },
             reason: error.fault.to_string(),
         };
         let mut nodes = yaml::read(&file, content).map_err(wrong)?;
         // A block is said to stand where its first line does.
         for node in &mut nodes {
-            shift(node, text.at.line.saturating_sub(1));
+            shift(node, text.at.line().saturating_sub(1));
         }
         Ok(nodes)
     }
@@ -147,7 +147,7 @@ impl Reader {
 /// Counts lines on from those before. Recurses as deep as the reader allows.
 fn shift(node: &mut Node, lines: usize) {
     use crate::pipeline::yaml::Value;
-    node.at.line += lines;
+    node.at = yaml::Position::new(node.at.line() + lines, node.at.column());
     match &mut node.value {
         Value::Scalar(_) => {}
         Value::Sequence(items) => items.iter_mut().for_each(|item| shift(item, lines)),

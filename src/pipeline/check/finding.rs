@@ -85,7 +85,7 @@ impl Cause {
     pub fn of(node: &Node) -> Option<Self> {
         let origin = node.origin.as_deref()?;
         let file = origin.file()?.to_owned();
-        let (line, column) = (node.at.line, node.at.column);
+        let (line, column) = (node.at.line(), node.at.column());
         let key = match origin {
             Origin::Key { key, .. } => Some(key.clone()),
             _ => None,

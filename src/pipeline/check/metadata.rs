@@ -35,7 +35,8 @@ fn name(object: &Object, findings: &mut Findings<'_>) {
     let (fits, hint): (fn(&str) -> bool, _) = match (object.group(), object.kind()) {
         ("rbac.authorization.k8s.io", _)
         | ("certificates.k8s.io", "CertificateSigningRequest" | "ClusterTrustBundle")
-        | ("networking.k8s.io", "IPAddress") => (is_segment, SEGMENT),
+        | ("networking.k8s.io", "IPAddress")
+        | ("apiregistration.k8s.io", "APIService") => (is_segment, SEGMENT),
         ("", "Service") => (is_service, SERVICE),
         ("", "Namespace") => (is_label, LABEL),
         _ => (is_subdomain, SUBDOMAIN),

@@ -21,6 +21,11 @@ const KEYS: [&str; 5] = ["api_key", "access_key", "private_key", "secret_key", "
 /// Whether a name says that its value is secret: its last words do.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
+    // Most names are told by their last letter already.
+    let last = name.bytes().next_back().unwrap_or_default();
+    if !b"delnsty".contains(&last.to_ascii_lowercase()) {
+        return false;
+    }
     let name = words(name);
     let ends = |end: &&&str| {
         name.strip_suffix(**end).is_some_and(|before| before.is_empty() || before.ends_with('_'))
@@ -33,10 +38,12 @@ pub fn is_secret(name: &str) -> bool {
 /// refers to a Secret by its name as a rule, and a checksum tells nothing.
 #[must_use]
 pub fn is_secret_annotation(name: &str) -> bool {
+    if !is_secret(name) || name.starts_with("checksum/") {
+        return false;
+    }
     let own = words(name);
-    let refers = own.ends_with("secret")
-        && !["client_secret", "shared_secret", "app_secret"].iter().any(|end| own.ends_with(end));
-    is_secret(name) && !refers && !name.starts_with("checksum/")
+    !own.ends_with("secret")
+        || ["client_secret", "shared_secret", "app_secret"].iter().any(|end| own.ends_with(end))
 }
 
 /// The words of a name in lower case, with `_` between them.

@@ -21,10 +21,10 @@ pub fn unreadable(environment: &str, error: &ComposeError) -> Finding {
             (reason.clone(), hint.clone(), cause)
         }
         ComposeError::Yaml(yaml) => {
-            (yaml.fault.to_string(), None, file(&yaml.file, yaml.at.line, yaml.at.column))
+            (yaml.fault.to_string(), None, file(&yaml.file, yaml.at.line(), yaml.at.column()))
         }
         ComposeError::Merge { source_file, at, source } => {
-            (source.to_string(), None, file(source_file, at.line, at.column))
+            (source.to_string(), None, file(source_file, at.line(), at.column()))
         }
         ComposeError::Field { source_file, .. }
         | ComposeError::Incomplete { source_file, .. }

@@ -203,53 +203,54 @@ fn of(
     objects.extend(secrets::sealed(root, &environment, &mut inputs)?);
     patches::apply(&mut objects, &environment, schema)
         .map_err(|error| ComposeError::Patch(Box::new(error)))?;
-    let objects = named(objects, environment.namespace.as_str())?;
-    let files = files(&objects);
-    let objects = objects.into_iter().map(|(_, object)| object).collect();
+    let names = names(&mut objects, environment.namespace.as_str())?;
+    let files = files(&objects, &names);
     Ok(Rendered { environment, objects, files, inputs })
 }
 
-/// The objects with the names of their files, in the order of these. Of several that
-/// would have the same name, such as two of one name in two namespaces, the one in the
-/// environment's namespace keeps it, or else the first.
-fn named(objects: Vec<Object>, own: &str) -> Result<Vec<(String, Object)>, ComposeError> {
-    let mut named: Vec<_> =
-        objects.into_iter().map(|object| (object.file_name(), object)).collect();
-    named.sort_by(|one, other| order(one, own).cmp(&order(other, own)));
-    for pair in named.windows(2) {
-        if let [(_, first), (_, second)] = pair
-            && first.identity() == second.identity()
-        {
-            return Err(twice(first, second));
+/// Longer names of files, by group, kind, namespace and name.
+type Names = BTreeMap<[String; 4], String>;
+
+/// Sorts the objects by the names of their files, and says which of these are longer
+/// than others. Of several that would have the same name, such as two of one name in
+/// two namespaces, the one in the environment's namespace keeps it, or else the first.
+fn names(objects: &mut [Object], own: &str) -> Result<Names, ComposeError> {
+    objects.sort_by_cached_key(Object::file_name);
+    let mut names = Names::new();
+    for run in objects.chunk_by(|one, other| one.file_name() == other.file_name()) {
+        if run.len() == 1 {
+            continue;
+        }
+        let mut run: Vec<_> = run.iter().collect();
+        run.sort_by_key(|object| {
+            let (group, kind, namespace, _) = object.identity();
+            (namespace != own, namespace, group, kind)
+        });
+        for pair in run.windows(2) {
+            if let [first, second] = pair {
+                let name = second.long_file_name();
+                if first.long_file_name() == name {
+                    return Err(twice(first, second));
+                }
+                names.insert(owned(second), name);
+            }
         }
     }
-    let mut before = String::new();
-    for (name, object) in &mut named {
-        if before == *name {
-            *name = object.long_file_name();
-        } else {
-            before.clone_from(name);
-        }
+    if !names.is_empty() {
+        objects.sort_by_cached_key(|object| file_name(object, &names));
     }
-    named.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for pair in named.windows(2) {
-        if let [(name, first), (other, second)] = pair
-            && name == other
-        {
-            return Err(twice(first, second));
-        }
-    }
-    Ok(named)
+    Ok(names)
 }
 
-/// What objects are sorted by: those of one name follow each other, that of the
-/// namespace `own` first.
-fn order<'a>(
-    (name, object): &'a (String, Object),
-    own: &str,
-) -> (&'a str, &'a str, bool, &'a str, &'a str) {
-    let (group, kind, namespace, _) = object.identity();
-    (name, kind, namespace != own, namespace, group)
+fn owned(object: &Object) -> [String; 4] {
+    let (group, kind, namespace, name) = object.identity();
+    [group, kind, namespace, name].map(str::to_owned)
+}
+
+fn file_name(object: &Object, names: &Names) -> String {
+    // Hardly ever is there one that is longer.
+    let long = if names.is_empty() { None } else { names.get(&owned(object)) };
+    long.cloned().unwrap_or_else(|| object.file_name())
 }
 
 fn twice(first: &Object, second: &Object) -> ComposeError {
@@ -338,9 +339,9 @@ fn read_input(root: &Path, file: &str, inputs: &mut Inputs) -> Result<Vec<u8>, F
 }
 
 /// One file per object and the list of them.
-fn files(objects: &[(String, Object)]) -> BTreeMap<String, String> {
-    let mut files: BTreeMap<_, _> =
-        objects.iter().map(|(name, object)| (name.clone(), yaml::write(&object.node))).collect();
+fn files(objects: &[Object], names: &Names) -> BTreeMap<String, String> {
+    let file = |object| (file_name(object, names), yaml::write(&object.node));
+    let mut files: BTreeMap<_, _> = objects.iter().map(file).collect();
     let list = Node::mapping([
         ("apiVersion", Node::string("kustomize.config.k8s.io/v1beta1")),
         ("kind", Node::string("Kustomization")),

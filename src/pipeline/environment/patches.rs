@@ -187,7 +187,7 @@ impl Reader<'_> {
         let span = value.span();
         let told = |reason: &str| self.sources.error(Some(span.clone()), reason, None);
         let place = self.sources.place(&span);
-        let at = Position { line: place.line, column: place.column };
+        let at = Position::new(place.line, place.column);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Scalar(Scalar::string(text)),
             DeValue::Boolean(value) => Value::Scalar(Scalar::bool(value)),
@@ -235,7 +235,7 @@ impl Reader<'_> {
         let first = self.sources.first_line(span);
         let bounds = yaml::Limits { alias_nodes: NODES, ..yaml::Limits::default() };
         let nodes = yaml::read_with("patch", text, bounds).map_err(|error| {
-            let at = Position { line: error.at.line + first, column: error.at.column };
+            let at = Position::new(error.at.line() + first, error.at.column());
             self.sources.error_at(span, at, &error.fault.to_string())
         })?;
         let told = |reason: &str| self.sources.error(Some(span.clone()), reason, None);
@@ -252,7 +252,7 @@ impl Reader<'_> {
 /// Counts lines on from those before. Recurses as deep as the YAML, which its
 /// reader bounds.
 fn shift(node: &mut Node, lines: usize, origin: &Arc<Origin>) {
-    node.at.line += lines;
+    node.at = Position::new(node.at.line() + lines, node.at.column());
     node.origin = Some(Arc::clone(origin));
     match &mut node.value {
         Value::Scalar(_) => {}

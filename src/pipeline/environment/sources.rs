@@ -115,9 +115,9 @@ impl Sources {
         reason: &str,
     ) -> DocumentError {
         let place = self.source(span.start).and_then(|source| {
-            let start = *source.lines.get(at.line.checked_sub(1)?)?;
+            let start = *source.lines.get(at.line().checked_sub(1)?)?;
             let line = source.text.get(start..)?.lines().next()?;
-            let before = line.chars().take(at.column.saturating_sub(1)).map(char::len_utf8);
+            let before = line.chars().take(at.column().saturating_sub(1)).map(char::len_utf8);
             let at = source.start + start + before.sum::<usize>();
             Some(at..at)
         });

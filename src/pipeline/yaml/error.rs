@@ -131,15 +131,16 @@ impl Excerpt {
     /// The line at this position of a text.
     #[must_use]
     pub fn of(source: &str, at: Position) -> Self {
-        let Some(line) = at.line.checked_sub(1).and_then(|index| source.lines().nth(index)) else {
+        let Some(line) = at.line().checked_sub(1).and_then(|index| source.lines().nth(index))
+        else {
             return Self::default();
         };
-        let column = at.column.saturating_sub(1);
+        let column = at.column().saturating_sub(1);
         let skip = column.saturating_sub(Self::WIDTH / 2);
         let ends = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         let shown = |c: char| if ends(c) { ' ' } else { c };
         let text = line.chars().skip(skip).take(Self::WIDTH).map(shown).collect();
-        Self { line: at.line, text, caret: column - skip }
+        Self { line: at.line(), text, caret: column - skip }
     }
 }
 

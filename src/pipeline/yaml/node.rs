@@ -6,13 +6,35 @@ use super::origin::Origin;
 use super::scalar::{Kind, Scalar};
 
 /// Where something stood in a file. Both count from 1 and the column counts
-/// characters; 0 and 0 is what was made by the program.
+/// characters; 0 and 0 is what was made by the program. No text of ours has more of
+/// either than fit here, and a node for each value of many objects is small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The line.
-    pub line: usize,
+    pub line: u32,
     /// The column.
-    pub column: usize,
+    pub column: u32,
+}
+
+impl Position {
+    /// The place at this line and column.
+    #[must_use]
+    pub fn new(line: usize, column: usize) -> Self {
+        let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { line: bounded(line), column: bounded(column) }
+    }
+
+    /// The line, as an index counts.
+    #[must_use]
+    pub fn line(self) -> usize {
+        self.line as usize
+    }
+
+    /// The column, as an index counts.
+    #[must_use]
+    pub fn column(self) -> usize {
+        self.column as usize
+    }
 }
 
 /// A YAML node with its position. Two nodes are equal when Kubernetes reads

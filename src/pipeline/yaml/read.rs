@@ -52,7 +52,7 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Node>, YamlError> {
             let good = String::from_utf8_lossy(good);
             let line = good.matches('\n').count() + 1;
             let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            let at = Position { line, column };
+            let at = Position::new(line, column);
             let shown = String::from_utf8_lossy(bytes);
             Err(YamlError::new(file, &shown, at, YamlFault::Encoding))
         }
@@ -92,7 +92,7 @@ type Fault = (Position, YamlFault);
 /// Characters that the scanner would take for the end, or pass on unseen.
 fn check_characters(text: &str, limits: Limits) -> Result<(), Fault> {
     if text.len() > limits.bytes {
-        let at = Position { line: 1, column: 1 };
+        let at = Position::new(1, 1);
         return Err((at, YamlFault::Size { bound: limits.bytes }));
     }
     let bad = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{feff}');
@@ -107,16 +107,16 @@ fn check_characters(text: &str, limits: Limits) -> Result<(), Fault> {
     let code = u32::from(found);
     let fault =
         if end(found) { YamlFault::LineEnd { code } } else { YamlFault::Character { code } };
-    Err((Position { line, column }, fault))
+    Err((Position::new(line, column), fault))
 }
 
 fn position(marker: &Marker) -> Position {
-    Position { line: marker.line(), column: marker.col() + 1 }
+    Position::new(marker.line(), marker.col() + 1)
 }
 
 fn syntax(error: &ScanError, text: &str) -> Fault {
     let at = position(error.marker());
-    let line = at.line.checked_sub(1).and_then(|index| text.lines().nth(index));
+    let line = at.line().checked_sub(1).and_then(|index| text.lines().nth(index));
     // What the scanner says of a tab names everything but the tab.
     let tab = line.is_some_and(|line| line.contains('\t'));
     let hint = if tab { "; there is a tab in this line: write spaces" } else { "" };
@@ -289,7 +289,7 @@ impl OpenMapping {
         if let Some((key, at)) = self.key.take() {
             if key.style() == Style::Plain && key.text() == "<<" {
                 if self.merged.is_some() {
-                    let fault = YamlFault::DuplicateKey { key: "<<".to_owned(), first: at.line };
+                    let fault = YamlFault::DuplicateKey { key: "<<".to_owned(), first: at.line() };
                     return Err((at, fault));
                 }
                 self.merged = Some(node);
@@ -306,7 +306,7 @@ impl OpenMapping {
         };
         let name = key.name().into_owned();
         let merge = key.style() == Style::Plain && key.text() == "<<";
-        let place = (at.line, self.mapping.len());
+        let place = (at.line(), self.mapping.len());
         if !merge && let Some((first, _)) = self.keys.insert(name.clone(), place) {
             return Err((at, YamlFault::DuplicateKey { key: name, first }));
         }
@@ -332,7 +332,7 @@ impl OpenMapping {
             };
             for (key, value) in mapping.into_entries() {
                 let name = key.name().into_owned();
-                match self.keys.insert(name, (value.at.line, done)) {
+                match self.keys.insert(name, (value.at.line(), done)) {
                     None => self.mapping.push(key, value),
                     Some((_, place)) if place < self.before => {
                         if let Some(own) = self.mapping.value_mut(place) {
