@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::listings::Names;
+use super::quiet::Rest;
 use crate::fs::FsError;
 use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{Listing, Page};
 
-/// How many folders are read ahead of the walk.
+/// How many folders are read ahead of the walk at most.
 const AHEAD: usize = 128;
+
+/// How many folders the walk looks into before it reads ahead, and how many it then
+/// reads: a page may end in the first, and each further one makes it likelier that
+/// all are wanted.
+const FIRST: usize = 2;
+const BEGIN: usize = 16;
 
 /// How many repositories are read ahead of later pages: about as many as
 /// [`Listings`](super::listings::Listings) has room for.
@@ -23,13 +30,11 @@ pub(super) fn page(
     page: &Page,
     caller: &Permissions,
 ) -> Result<Listing<RepositoryName>, FsError> {
+    let accept = |name: &RepositoryName| caller.allow(name, Actions::PULL);
     let mut walk = Walk {
-        inner,
         last: page.last.as_deref().unwrap_or_default(),
-        accept: &|name| caller.allow(name, Actions::PULL),
         count: page.count.unwrap_or(usize::MAX),
-        entries: Vec::new(),
-        more: false,
+        ..Walk::new(inner, &accept)
     };
     walk.run()?;
     Ok(Listing { entries: walk.entries, more: walk.more })
@@ -51,18 +56,27 @@ pub(super) fn find(
         accepted || looked.get() >= most
     };
     // A page of none is over at the first name that `stop` accepts.
-    let mut walk =
-        Walk { inner, last: "", accept: &stop, count: 0, entries: Vec::new(), more: false };
-    walk.run()?;
+    Walk::new(inner, &stop).run()?;
     Ok(found.into_inner())
 }
 
 /// Reads what the next pages of the catalog will ask for, of this many
 /// repositories at most: whoever asked for one page asks for others, and a folder
-/// that the system has not in memory costs a trip to the disk.
+/// that the system has not in memory costs a trip to the disk. One folder at a time,
+/// with rests: requests that read from the disk are not to wait behind it.
 pub(super) fn warm(inner: &Inner) -> Result<(), FsError> {
-    find(inner, WARMED, &|_| false).map(|_| ())
+    let (looked, rest) = (Cell::new(0), RefCell::new(Rest::new(SHARE)));
+    let over = |_: &RepositoryName| {
+        rest.borrow_mut().now_and_then();
+        looked.set(looked.get() + 1);
+        looked.get() >= WARMED
+    };
+    let mut walk = Walk { gently: true, ..Walk::new(inner, &over) };
+    walk.run()
 }
+
+/// The share of its time that reading ahead of later pages works, in percent.
+const SHARE: u32 = 50;
 
 struct Walk<'a> {
     inner: &'a Inner,
@@ -71,6 +85,8 @@ struct Walk<'a> {
     count: usize,
     entries: Vec<RepositoryName>,
     more: bool,
+    /// Whether folders are read one at a time.
+    gently: bool,
 }
 
 /// A folder whose name was visited and what is below it wasn't.
@@ -80,7 +96,13 @@ struct Pending {
     names: Arc<Names>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk through all repositories, to the first that is accepted.
+    fn new(inner: &'a Inner, accept: &'a dyn Fn(&RepositoryName) -> bool) -> Self {
+        let entries = Vec::new();
+        Self { inner, last: "", accept, count: 0, entries, more: false, gently: false }
+    }
+
     fn run(&mut self) -> Result<(), FsError> {
         let names = self.inner.names(&self.inner.layout.repositories())?;
         self.below("", &names)
@@ -102,9 +124,12 @@ impl Walk<'_> {
                 self.enter(prefix, name, &mut pending)?;
             }
         }
+        let (mut next, mut ahead) = (FIRST, BEGIN);
         for (index, name) in names.from(begin).enumerate() {
-            if index % AHEAD == 0 {
-                self.read_ahead(prefix, names.from(name));
+            if index == next && !self.gently {
+                self.read_ahead(prefix, names.from(name).take(ahead));
+                next += ahead;
+                ahead = AHEAD.min(2 * ahead);
             }
             let key = format!("{prefix}{name}");
             while let Some(folder) = pending.pop_if(|folder| folder.prefix < key) {
@@ -122,9 +147,9 @@ impl Walk<'_> {
     }
 
     /// Has the folders of the next names read, as far as the page may reach.
-    fn read_ahead<'a>(&self, prefix: &str, names: impl Iterator<Item = &'a str>) {
+    fn read_ahead<'n>(&self, prefix: &str, names: impl Iterator<Item = &'n str>) {
         let left = self.count.saturating_sub(self.entries.len()).saturating_add(1);
-        let folders = names.take(left.min(AHEAD)).filter_map(|component| {
+        let folders = names.take(left).filter_map(|component| {
             let name = format!("{prefix}{component}").parse().ok()?;
             Some(self.inner.layout.repository(&name))
         });
