@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::cluster::refused;
 use super::context::Context;
 use super::diff;
-use super::error::CliError;
+use super::error::{CliError, ErrorKind};
 use crate::delivery::cluster::{
     Applied, Asked, Change, Cluster, ClusterError, Health, Held, Identity, Kept, Lease, Plan,
     Progress, Record, Refusal, Rollout, RolloutError, State, Unhealthy, health, manifests, now,
@@ -111,6 +111,14 @@ pub fn deliver(
     }
     let mut delivered = delivered_objects(&history);
     match &options.moved_from {
+        // Its records would be forgotten as those of the place that it left.
+        Some(from) if from == namespace => {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                format!("nothing was applied: {name} is in the namespace {from}, and stays there"),
+            )
+            .hint("--moved-from names the namespace in which it was before"));
+        }
         Some(from) => {
             let there = cluster.history(name, from).map_err(look)?;
             if there.is_empty() {

@@ -191,6 +191,9 @@ fn what_others_added_is_told_and_taken_away_when_asked() {
 #[test]
 fn an_environment_that_moves_leaves_nothing_behind_unseen() {
     let place = Place::deployed();
+    let (code, _, stderr) = place.deploy(&["--yes", "--moved-from", "trow"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(place.states(), ["deployed"], "its records stay");
     place.change("namespace = \"trow\"", "namespace = \"other\"");
     let (code, _, stderr) = place.deploy(&["--yes"]);
     assert_eq!(code, 1, "{stderr}");
