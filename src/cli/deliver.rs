@@ -110,29 +110,7 @@ pub fn deliver(
         context.printer.warning(&format!("{} is not complete; this goes on from it", last.title()));
     }
     let mut delivered = delivered_objects(&history);
-    match &options.moved_from {
-        // Its records would be forgotten as those of the place that it left.
-        Some(from) if from == namespace => {
-            return Err(CliError::new(
-                ErrorKind::Usage,
-                format!("nothing was applied: {name} is in the namespace {from}, and stays there"),
-            )
-            .hint("--moved-from names the namespace in which it was before"));
-        }
-        Some(from) => {
-            let there = cluster.history(name, from).map_err(look)?;
-            if there.is_empty() {
-                return Err(CliError::failed(format!(
-                    "nothing was applied: {name} was never delivered to the namespace {from}"
-                )));
-            }
-            delivered.extend(delivered_objects(&there));
-        }
-        None if history.is_empty() => {
-            refuse_elsewhere(name, &cluster.delivered_elsewhere(name, namespace).map_err(look)?)?;
-        }
-        None => {}
-    }
+    delivered.extend(left_elsewhere(cluster, (name, namespace), options, &history)?);
     let held = if delivered.is_empty() {
         Some(Vec::new())
     } else {
@@ -425,6 +403,38 @@ fn confirm(
     } else {
         Err(CliError::failed("nothing was applied, as you said"))
     }
+}
+
+/// What the environment left in the namespace that it moves from, if it moves.
+fn left_elsewhere(
+    cluster: &Cluster,
+    (name, namespace): (&str, &str),
+    options: &Options,
+    history: &[Record],
+) -> Result<Vec<Identity>, CliError> {
+    let look = |error: ClusterError| refused("nothing was applied", &error);
+    let Some(from) = &options.moved_from else {
+        if history.is_empty() {
+            let elsewhere = cluster.delivered_elsewhere(name, namespace).map_err(look)?;
+            refuse_elsewhere(name, &elsewhere)?;
+        }
+        return Ok(Vec::new());
+    };
+    if from == namespace {
+        // Its records would be forgotten as those of the place that it left.
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("nothing was applied: {name} is in the namespace {from}, and stays there"),
+        )
+        .hint("--moved-from names the namespace in which it was before"));
+    }
+    let there = cluster.history(name, from).map_err(look)?;
+    if there.is_empty() {
+        return Err(CliError::failed(format!(
+            "nothing was applied: {name} was never delivered to the namespace {from}"
+        )));
+    }
+    Ok(delivered_objects(&there))
 }
 
 /// An environment whose namespace changed would leave all that it has in the old
