@@ -237,14 +237,14 @@ impl Worker<'_> {
     }
 }
 
-/// Runs all workers on a server until `end` returns; gives those that lost their
-/// connection, each with why.
+/// Runs all workers on a server until `end` returns, or says so; gives those
+/// that lost their connection, each with why.
 fn run(
     server: &Process,
     known: &mut [Known],
     seed: u64,
     counts: &Counts,
-    end: impl FnOnce(),
+    end: impl FnOnce(&AtomicBool),
 ) -> Vec<(u64, Gone)> {
     let over = AtomicBool::new(false);
     let failed = Mutex::new(Vec::new());
@@ -260,7 +260,7 @@ fn run(
                 }
             });
         }
-        end();
+        end(&over);
         over.store(true, Ordering::Relaxed);
     });
     failed.into_inner().unwrap()
@@ -339,16 +339,24 @@ fn nothing_is_lost_however_often_the_server_is_killed() {
         let server = Process::start(root.path(), &arguments);
         check(&server, &mut known, &counts);
         let wait = Duration::from_millis(20 + numbers.below(300));
-        run(&server, &mut known, round, &counts, || {
+        let alone = Duration::from_millis(numbers.below(300));
+        run(&server, &mut known, round, &counts, |over| {
             std::thread::scope(|scope| {
                 scope.spawn(|| jobs.ask(root.path()));
                 std::thread::sleep(wait);
+                // The jobs give way to clients. Every other time they go on
+                // alone for a while, so that the end comes late in one, too.
+                if round % 2 == 1 {
+                    over.store(true, Ordering::Relaxed);
+                    std::thread::sleep(alone);
+                }
                 // The last one lives until a collection has had something to take.
                 let begun = Instant::now();
                 while round + 1 == rounds
                     && jobs.removed.load(Ordering::Relaxed) == 0
-                    && begun.elapsed() < Duration::from_mins(2)
+                    && begun.elapsed() < Duration::from_mins(5)
                 {
+                    over.store(true, Ordering::Relaxed);
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 server.kill();
@@ -375,7 +383,7 @@ fn nothing_is_lost_while_the_server_collects_without_pause() {
     let (seconds, counts) = (setting("WARREN_SOAK_SECONDS", 3), Counts::default());
     let server = Process::start(root.path(), &UPKEEP);
     let begun = Instant::now();
-    let wait = || std::thread::sleep(Duration::from_secs(seconds));
+    let wait = |_: &AtomicBool| std::thread::sleep(Duration::from_secs(seconds));
     let failed = run(&server, &mut known, 0, &counts, wait);
     assert!(failed.is_empty(), "{failed:?}");
     let mut collected = server.lines();

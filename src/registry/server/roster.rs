@@ -16,6 +16,10 @@ use crate::registry::metrics::{Closed, Metrics};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an honest client takes at most to send what is small.
 const PROMPT: Duration = Duration::from_secs(1);
+/// How long every new connection may take over its first head, also where there
+/// is no other that could make room: places that are taken again at once would
+/// else go around before anybody has said a word.
+const WELCOME: Duration = Duration::from_millis(100);
 /// One of so many idle connections is ended at a time.
 const EVICTED_TOGETHER: usize = 64;
 /// No point in time: something has not begun.
@@ -55,6 +59,8 @@ struct State {
     asked: AtomicU64,
     /// Since when there is no request, and nothing of an answer left to send.
     idle: AtomicU64,
+    /// Since when it waits for its first request; `NEVER` once that was there.
+    new: AtomicU64,
     /// Whether a part of an answer may not have been sent: the HTTP library is
     /// done with a body as soon as its last piece waits to be sent.
     unflushed: AtomicBool,
@@ -65,6 +71,19 @@ struct State {
     stalled: AtomicU64,
     /// Cancelled to end the connection.
     ended: CancellationToken,
+}
+
+/// Who makes room before whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Takes nothing of its answers, for too long.
+    Stuck,
+    /// Takes long over a body that nobody asked for.
+    Slow,
+    /// Does nothing, or has such a body on its way.
+    Idle,
+    /// May still be about to send its first request.
+    New,
 }
 
 impl State {
@@ -79,6 +98,25 @@ impl State {
         let busy = self.busy.load(Ordering::Acquire);
         let waits = busy > 0 && self.waiting.count() >= busy;
         waits.then(|| self.asked.load(Ordering::Relaxed))
+    }
+
+    /// In which order it makes room for another connection, if it can.
+    fn dispensable(&self, now: u64, idle: Duration) -> Option<(Rank, u64)> {
+        if longer(now, self.stuck(), idle) {
+            return Some((Rank::Stuck, 0));
+        }
+        if let Some(since) = self.waits() {
+            let rank = if longer(now, since, PROMPT) { Rank::Slow } else { Rank::Idle };
+            return Some((rank, since));
+        }
+        if !self.rests() {
+            return None;
+        }
+        let new = self.new.load(Ordering::Relaxed);
+        if new == NEVER || longer(now, new, PROMPT) {
+            return Some((Rank::Idle, self.idle.load(Ordering::Relaxed)));
+        }
+        longer(now, new, WELCOME).then_some((Rank::New, new))
     }
 
     /// Since when no answer goes on because of the client; `NEVER` as long as
@@ -120,6 +158,7 @@ impl Roster {
             waiting: Waiting::default(),
             asked: AtomicU64::new(NEVER),
             idle: AtomicU64::new(self.now()),
+            new: AtomicU64::new(self.now()),
             unflushed: AtomicBool::new(false),
             head: AtomicU64::new(NEVER),
             stalled: AtomicU64::new(NEVER),
@@ -130,27 +169,20 @@ impl Roster {
     }
 
     /// Ends the connection that has been idle longest, so that another one can
-    /// be served; of many a few more, since others wait behind that one.
-    /// Whether there was any.
+    /// be served; of many a few more, since others wait behind that one. Who has
+    /// just come goes last. Whether there was any.
     pub fn evict(&self) -> bool {
         let now = self.now();
-        // Who has been stuck for too long goes before everyone else, and who
-        // takes long over a body that nobody asked for goes next.
-        let since = |state: &State| {
-            let stuck = longer(now, state.stuck(), self.patience.idle).then_some(0);
-            let waits =
-                state.waits().map(|since| if longer(now, since, PROMPT) { 1 } else { since });
-            stuck.or(waits).or_else(|| state.rests().then(|| state.idle.load(Ordering::Relaxed)))
-        };
-        let mut idle: Vec<(u64, Arc<State>)> = self
+        let dispensable = |state: &State| state.dispensable(now, self.patience.idle);
+        let mut idle: Vec<((Rank, u64), Arc<State>)> = self
             .lock()
             .values()
             .filter(|state| !state.ended.is_cancelled())
-            .filter_map(|state| Some((since(state)?, Arc::clone(state))))
+            .filter_map(|state| Some((dispensable(state)?, Arc::clone(state))))
             .collect();
         let count = (idle.len() / EVICTED_TOGETHER).max(1);
         if count < idle.len() {
-            idle.select_nth_unstable_by_key(count, |(since, _)| *since);
+            idle.select_nth_unstable_by_key(count, |(order, _)| *order);
         }
         let longest = idle.iter().take(count);
         longest.map(|(_, state)| self.end(state, Closed::Evicted)).count() > 0
@@ -216,6 +248,9 @@ impl Member {
     pub fn busy(self: &Arc<Self>, flushes: bool) -> Busy {
         self.state.busy.fetch_add(1, Ordering::AcqRel);
         self.state.head.store(NEVER, Ordering::Relaxed);
+        if self.state.new.load(Ordering::Relaxed) != NEVER {
+            self.state.new.store(NEVER, Ordering::Relaxed);
+        }
         Busy { member: Arc::clone(self), flushes, begun: false }
     }
 
@@ -330,6 +365,7 @@ mod tests {
         let roster = roster(FOR_EVER, FOR_EVER);
         let members: Vec<_> = (0..3).map(|_| Arc::new(roster.enter())).collect();
         for (member, idle) in members.iter().zip([5, 3, 4]) {
+            drop(member.busy(false));
             member.state.idle.store(idle, Ordering::Relaxed);
         }
         let busy = members[1].busy(false);
@@ -346,6 +382,21 @@ mod tests {
         assert!(is_ended(&members[1]));
         drop(members);
         assert!(roster.lock().is_empty());
+    }
+
+    #[test]
+    fn who_has_just_come_makes_room_last() {
+        let roster = roster(FOR_EVER, FOR_EVER);
+        let [new, asked] = [(); 2].map(|()| Arc::new(roster.enter()));
+        assert!(!roster.evict(), "both may be about to say something");
+        drop(asked.busy(false));
+        assert!(roster.evict());
+        assert!(is_ended(&asked) && !is_ended(&new));
+        assert!(!roster.evict());
+        std::thread::sleep(WELCOME);
+        let newer = roster.enter();
+        assert!(roster.evict());
+        assert!(is_ended(&new) && !is_ended(&newer));
     }
 
     #[test]
