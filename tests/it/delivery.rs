@@ -1,6 +1,13 @@
 //! `warren deploy`, `drift` and `rollback` against an API server in memory:
 //! the order, the difference, the lease, the history, and each fault.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 
 use super::api_server::{ApiServer, Fault};
@@ -36,6 +43,36 @@ impl Place {
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = self.repository.warren(arguments);
         outcome(command.env("KUBECONFIG", self.repository.path("kubeconfig")))
+    }
+
+    /// Runs a command on a terminal on which somebody types this; the exit code and
+    /// what there is to read.
+    fn on_a_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let theirs = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = || {
+            let path = OsStr::from_bytes(theirs.as_bytes());
+            File::options().read(true).write(true).open(path).unwrap()
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_warren"));
+        command
+            .args(arguments)
+            .arg("--root")
+            .arg(self.repository.path(""))
+            .env_remove("CI")
+            .env("NO_COLOR", "1");
+        command.env("KUBECONFIG", self.repository.path("kubeconfig"));
+        command.stdin(theirs()).stdout(theirs()).stderr(theirs());
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut ours = File::from(ours);
+        ours.write_all(typed.as_bytes()).unwrap();
+        let mut said = Vec::new();
+        // The terminal's end is an error where the last who has it open goes.
+        let _ = ours.read_to_end(&mut said);
+        (child.wait().unwrap().code().unwrap(), String::from_utf8(said).unwrap())
     }
 
     /// Deploys without waiting: nobody makes pods here.
@@ -503,6 +540,27 @@ fn data_at_risk_needs_a_yes_where_nobody_can_be_asked() {
     let (code, _, stderr) = place.deploy(&["--prune-data", "--yes"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(place.server.get(VOLUME).is_none());
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_takes_a_no() {
+    let place = Place::deployed();
+    place.change("gid = 999", "gid = 998");
+    let before = place.server.writes().len();
+    let (code, said) = place.on_a_terminal(&["deploy", "sandbox", "--no-wait"], "\n");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("runAsGroup: 999 -> 998"), "{said}");
+    assert!(said.contains("apply this to kubernetes-admin@sandbox? [y/N]"), "{said}");
+    assert!(said.contains("nothing was applied, as you said"), "{said}");
+    let applied = place.server.writes().split_off(before);
+    assert!(applied.iter().all(|line| line.contains("dryRun=All")), "{applied:#?}");
+    let (code, said) = place.on_a_terminal(&["deploy", "sandbox", "--no-wait"], "y\n");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(place.states(), ["deployed", "deployed"]);
+    // Where nothing is to be applied nobody is asked.
+    let (code, said) = place.on_a_terminal(&["deploy", "sandbox", "--no-wait"], "");
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("[y/N]"), "{said}");
 }
 
 #[test]

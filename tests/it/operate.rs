@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use super::api_server::ApiServer;
@@ -101,6 +102,40 @@ fn an_authority_is_given_to_the_cluster() {
     assert_eq!(code, 0, "{stderr}");
     let secret = server.get("/api/v1/namespaces/cert-manager/secrets/ca-priv").unwrap();
     assert_eq!(secret["type"], "kubernetes.io/tls");
+}
+
+#[test]
+fn a_certificate_is_issued_straight_into_the_cluster() {
+    let (repository, server) = with_cluster();
+    assert_eq!(run(&repository, &["ca", "init", "sandbox"]).0, 0);
+    let issue = ["ca", "issue", "sandbox", "--apply", "--output", "json"];
+    let (code, _, stderr) = run(&repository, &issue);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("the namespace is made by deploying the environment"), "{stderr}");
+    server.put(
+        "/api/v1/namespaces/trow",
+        json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "trow"}}),
+    );
+    let (code, stdout, stderr) = run(&repository, &issue);
+    assert_eq!(code, 0, "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let title = report["secrets"][0].as_str().unwrap();
+    let (namespace, name) = title.split_once('/').unwrap();
+    let secret =
+        server.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).expect(title);
+    assert_eq!(secret["type"], "kubernetes.io/tls");
+    let content = |key: &str| {
+        let text = secret["data"][key].as_str().unwrap();
+        String::from_utf8(BASE64_STANDARD.decode(text).unwrap()).unwrap()
+    };
+    let authority = repository.text(".warren/sandbox/ca/ca.crt");
+    assert_eq!(content("ca.crt"), authority);
+    assert!(content("tls.crt").ends_with(&authority), "with its chain");
+    assert!(content("tls.key").contains("PRIVATE KEY"));
+    let files = warren::fs::list(&repository.path(".warren/sandbox")).unwrap();
+    assert_eq!(files, [repository.path(".warren/sandbox/ca")], "its key is nowhere else");
+    assert_eq!(server.get("/api/v1/namespaces/cert-manager/secrets/ca-priv"), None);
 }
 
 #[test]
