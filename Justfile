@@ -101,9 +101,10 @@ interop *clients: build
 cluster: build
     tests/cluster/run
 
-# What CI leaves out for its time: proposals to a real Gitea, over HTTP and SSH
+# What CI leaves out for its time: proposals to a real Gitea, syncs by Flux and Argo CD
 e2e: cluster
     tests/forge/run
+    tests/agents/run
 
 # Everything that CI runs, or only the stages named (bash .ci/run --list)
 ci *stages:

@@ -1,11 +1,13 @@
-//! Many connections from one thread: pulls into one buffer that all share,
-//! so that the client costs as little as it can beside the server.
+//! Many connections from one thread: heads are read into one buffer that all share,
+//! and the system lets go of bodies, so that the client costs as little as it can
+//! beside the server.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt as _;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 
 use super::http::{Endpoint, Head, head, parse};
@@ -47,7 +49,10 @@ pub fn percentile(sorted: &[Duration], part: f64) -> f64 {
     sorted[index].as_secs_f64() * 1000.0
 }
 
-const BUFFER: usize = 256 * 1024;
+/// How much is let go of at a time, in bytes.
+const BUFFER: usize = 1024 * 1024;
+/// How much is read where a head may be.
+const HEAD: usize = 8192;
 
 thread_local! {
     static SINK: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
@@ -70,14 +75,35 @@ impl Connection {
     async fn read<T>(&self, mut take: impl FnMut(&[u8]) -> T) -> Result<T> {
         loop {
             self.stream.readable().await?;
-            let taken = SINK.with_borrow_mut(|sink| match self.stream.try_read(sink) {
-                Ok(0) => Some(Err("the server closed the connection".into())),
-                Ok(count) => Some(Ok(take(&sink[..count]))),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
-                Err(error) => Some(Err(error.into())),
-            });
+            let taken =
+                SINK.with_borrow_mut(|sink| match self.stream.try_read(&mut sink[..HEAD]) {
+                    Ok(0) => Some(Err("the server closed the connection".into())),
+                    Ok(count) => Some(Ok(take(&sink[..count]))),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+                    Err(error) => Some(Err(error.into())),
+                });
             if let Some(taken) = taken {
                 return taken;
+            }
+        }
+    }
+
+    /// Has the system let go of what is there, at most so many bytes, without a copy
+    /// (`MSG_TRUNC` on a stream, tcp(7)); how many they were.
+    async fn discard(&self, most: usize) -> Result<usize> {
+        let most = most.min(BUFFER);
+        loop {
+            self.stream.readable().await?;
+            let gone = SINK.with_borrow_mut(|sink| {
+                self.stream.try_io(Interest::READABLE, || {
+                    Ok(recv(&self.stream, &mut sink[..most], RecvFlags::TRUNC)?.1)
+                })
+            });
+            match gone {
+                Ok(0) => return Err("the server closed the connection".into()),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -87,18 +113,10 @@ impl Connection {
         self.head.clear();
         let (head, size) = loop {
             let mut collected = std::mem::take(&mut self.head);
-            // The body comes with the head and is most of what is read: only
-            // as much of it is copied as a head may have.
-            let mut beyond = 0;
-            self.read(|bytes| {
-                let room = bytes.len().min(8192);
-                collected.extend_from_slice(&bytes[..room]);
-                beyond = bytes.len() - room;
-            })
-            .await?;
+            self.read(|bytes| collected.extend_from_slice(bytes)).await?;
             self.head = collected;
             if let Some((head, size)) = parse(&self.head)? {
-                break (head, self.head.len() + beyond - size);
+                break (head, self.head.len() - size);
             }
         };
         let length = usize::try_from(head.length.unwrap_or_default())?;
@@ -107,7 +125,7 @@ impl Connection {
         }
         let mut got = size;
         while got < length {
-            got += self.read(<[u8]>::len).await?;
+            got += self.discard(length - got).await?;
         }
         if got > length {
             return Err("more came than was announced".into());

@@ -22,7 +22,7 @@ heading() { printf '\n-- %s\n' "$1"; }
 # check NAME COMMAND...: one case. It runs in a subshell that stops at the
 # first failing command; its output is shown only when it fails.
 check() {
-    local name=$1 log=$tmp/case.log rc start=$EPOCHREALTIME
+    local name=$1 log=$tmp/case.log rc start=$EPOCHREALTIME one
     shift
     (
         set -e
@@ -37,9 +37,9 @@ check() {
         failed=$((failed + 1))
         printf 'FAIL %s: exit code %d after %d ms\n' "$name" "$rc" "$took"
         tail -n 40 "$log" | sed 's/^/     | /'
-        for server in $LOGS; do
-            printf '     log of %s:\n' "$server"
-            tail -n 8 "$tmp/$server.log" | cut -c 1-400 | sed 's/^/     | /'
+        for one in $LOGS; do
+            printf '     log of %s:\n' "$one"
+            tail -n 8 "$tmp/$one.log" | cut -c 1-400 | sed 's/^/     | /'
         done
     fi
 }
