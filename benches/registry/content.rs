@@ -1,8 +1,14 @@
 //! What is pushed and pulled: bytes that no disk or protocol can make less of.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::path::Path;
 
+use rustix::fs::Advice;
 use sha2::{Digest as _, Sha256};
+use warren::fs;
+
+use super::Result;
 
 /// The large blob is this block again and again, so that a client holds little.
 pub const BLOCK: usize = 1 << 20;
@@ -77,3 +83,19 @@ pub fn manifest(config: &[u8], size: usize) -> Vec<u8> {
 
 /// The media type of [`manifest`].
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Has the system drop what it keeps in memory of the files below a folder: the next
+/// reader has it read them from the disk, whoever wrote them.
+pub fn forget(folder: &Path) -> Result<()> {
+    for path in fs::list(folder)? {
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            forget(&path)?;
+        } else if path.is_file() {
+            rustix::fs::fadvise(File::open(&path)?, 0, None, Advice::DontNeed)?;
+        }
+    }
+    Ok(())
+}

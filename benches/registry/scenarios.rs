@@ -73,6 +73,11 @@ pub fn large_pulls(plan: &Plan, everyone: &[Contender<'_>], content: &Content) -
         }
         Ok(size as f64 / MIB / start.elapsed().as_secs_f64())
     };
+    for contender in everyone {
+        // From the disk into the memory of the system, alike for everyone.
+        pull(&contender.main.endpoint)?;
+        pull(&contender.tls.endpoint)?;
+    }
     each(plan, everyone, |_, contender| {
         for _ in 0..PULLS {
             bare.add(contender.peer.name, pull(&contender.main.endpoint)?);
