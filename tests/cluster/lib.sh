@@ -3,9 +3,6 @@
 # for the suites that deliver to one. Beside tests/interop/lib.sh.
 # shellcheck disable=SC2034,SC2154 # some are the suites'; tmp, root and python are set by them
 
-# free_port: a port of loopback that nobody has.
-free_port() { "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
 etcd_port=$(free_port) peer_port=$(free_port) port=$(free_port) controllers_port=$(free_port)
 server=https://127.0.0.1:$port
 CONTEXT=kubernetes-admin@sandbox
@@ -28,14 +25,21 @@ api_start() {
         --service-cluster-ip-range=10.0.0.0/24 \
         --endpoint-reconciler-type=none >"$tmp/api.log" 2>&1 &
     pids[api]=$!
-    local _
+    until_ok api api GET /readyz
+}
+
+# until_ok NAME COMMAND...: until the command says ok, or what was started under this
+# name is gone, or a minute is over.
+until_ok() {
+    local name=$1 _
+    shift
     for _ in $(seq 240); do
-        [[ $(api GET /readyz 2>/dev/null) == ok ]] && return
-        kill -0 "${pids[api]}" 2>/dev/null || break
+        [[ $("$@" 2>/dev/null) == ok ]] && return
+        kill -0 "${pids[$name]}" 2>/dev/null || break
         sleep 0.25
     done
-    echo "the API server did not become ready" >&2
-    tail -n 20 "$tmp/api.log" >&2
+    echo "$name did not become ready" >&2
+    tail -n 20 "$tmp/$name.log" >&2
     return 1
 }
 
@@ -66,16 +70,8 @@ controllers_start() {
         --leader-elect=false --use-service-account-credentials=false \
         --controllers="$CONTROLLERS" >"$tmp/controllers.log" 2>&1 &
     pids[controllers]=$!
-    local _
-    for _ in $(seq 120); do
-        # Its certificate is one that it made for itself.
-        [[ $(command curl --silent --insecure "https://127.0.0.1:$controllers_port/healthz") == ok ]] && return
-        kill -0 "${pids[controllers]}" 2>/dev/null || break
-        sleep 0.25
-    done
-    echo "the controllers did not start" >&2
-    tail -n 20 "$tmp/controllers.log" >&2
-    return 1
+    # Its certificate is one that it made for itself.
+    until_ok controllers command curl --silent --insecure "https://127.0.0.1:$controllers_port/healthz"
 }
 
 # The group ids whose containers end at once, a line each.

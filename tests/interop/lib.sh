@@ -17,6 +17,9 @@ failed=0
 LOGS=
 declare -A pids=()
 
+# free_port: a port of loopback that nobody has.
+free_port() { "${python:-python3}" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 heading() { printf '\n-- %s\n' "$1"; }
 
 # check NAME COMMAND...: one case. It runs in a subshell that stops at the
