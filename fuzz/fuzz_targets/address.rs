@@ -11,10 +11,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     assert_eq!(address.to_string(), text);
     let Ok(documents) = yaml::read("fuzz.yaml", document) else { return };
     let Some(node) = documents.first() else { return };
-    if let Ok(place) = address.resolve(node) {
-        if let Ok(there) = place.pointer.find(node) {
-            assert_eq!(address::find(node, text).ok(), Some(there));
-        }
+    if let Ok(place) = address.resolve(node)
+        && let Ok(there) = place.pointer.find(node)
+    {
+        assert_eq!(address::find(node, text).ok(), Some(there));
     }
     let mut changed = node.clone();
     let _ = address::set(&mut changed, text, Node::string("fuzz"));

@@ -1,8 +1,11 @@
 //! What the commands that talk to a cluster share: connecting, and saying what
 //! it refused.
 
+use super::context::Context;
 use super::error::{CliError, ErrorKind};
-use crate::delivery::cluster::{Cluster, ClusterError, Identity, LOG_IN, Obstacle, Refusal};
+use crate::delivery::cluster::{
+    Change, Cluster, ClusterError, Identity, LOG_IN, Obstacle, Progress, Refusal, Unhealthy,
+};
 use crate::delivery::references::CERT_MANAGER_NAMESPACE;
 use crate::pipeline::environment::Environment;
 
@@ -39,6 +42,33 @@ pub fn refused(what: &str, error: &ClusterError) -> CliError {
         Some(hint) => refused.hint(hint),
         None => refused,
     }
+}
+
+/// Says what goes on while something is applied and waited for.
+pub fn say(context: &Context, progress: Progress) {
+    let printer = &context.printer;
+    match progress {
+        // What is left is warned of before.
+        Progress::Applied(applied)
+            if matches!(applied.result, Change::Unchanged | Change::Kept) => {}
+        Progress::Applied(applied) => printer.note(&applied.to_string()),
+        Progress::Waiting(object, reason) => {
+            printer.note(&format!("waiting for {object}: {reason}"));
+        }
+        Progress::Healthy(object) => printer.note(&format!("{object} is healthy")),
+        Progress::Freed(object) => printer.note(&format!(
+            "{object} is of an earlier revision and never became ready: deleted, so that the \
+             present one takes its place"
+        )),
+    }
+}
+
+/// What was applied and does not work, as an error that ends a command, with what
+/// pods and events say of it.
+#[must_use]
+pub fn not_healthy(what: &str, unhealthy: &Unhealthy) -> CliError {
+    let error = CliError::failed(format!("{what} is applied, but {unhealthy}"));
+    unhealthy.details.iter().fold(error, |error, line| error.hint(line.clone()))
 }
 
 /// Refuses to put an authority in the place of another that the cluster signs

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::cluster::refused;
+use super::cluster::{not_healthy, refused, say};
 use super::context::Context;
 use super::diff;
 use super::error::{CliError, ErrorKind};
 use crate::delivery::cluster::{
-    Applied, Asked, Change, Cluster, ClusterError, Health, Held, Identity, Kept, Lease, Plan,
-    Progress, Record, Refusal, Rollout, RolloutError, State, Unhealthy, health, manifests, now,
+    Applied, Asked, Cluster, ClusterError, Health, Held, Identity, Kept, Lease, Plan, Record,
+    Refusal, Rollout, RolloutError, State, health, manifests, now,
 };
 use crate::delivery::difference::{Difference, Palette, Risk};
 use crate::delivery::references::{SecretReference, secret_references};
@@ -289,28 +289,11 @@ fn healthy(
         RolloutError::Cluster(error) | RolloutError::Unseen(error) => {
             refused("the health is not known", &error)
         }
-        RolloutError::Unhealthy(unhealthy) => not_healthy(&unhealthy, revision)
-            .hint(format!("the revisions that there are: warren rollback {name} --list")),
-    })
-}
-
-/// Says what goes on.
-fn say(context: &Context, progress: Progress) {
-    let printer = &context.printer;
-    match progress {
-        // What is left is warned of before.
-        Progress::Applied(applied)
-            if matches!(applied.result, Change::Unchanged | Change::Kept) => {}
-        Progress::Applied(applied) => printer.note(&applied.to_string()),
-        Progress::Waiting(object, reason) => {
-            printer.note(&format!("waiting for {object}: {reason}"));
+        RolloutError::Unhealthy(unhealthy) => {
+            not_healthy(&format!("revision {revision}"), &unhealthy)
+                .hint(format!("the revisions that there are: warren rollback {name} --list"))
         }
-        Progress::Healthy(object) => printer.note(&format!("{object} is healthy")),
-        Progress::Freed(object) => printer.note(&format!(
-            "{object} is of an earlier revision and never became ready: deleted, so that the \
-             present one takes its place"
-        )),
-    }
+    })
 }
 
 /// What went wrong, why, and the way back.
@@ -327,7 +310,9 @@ fn failed(error: &RolloutError, record: &Record, before: Option<u64>) -> CliErro
             );
             (refused(&what, error), false)
         }
-        RolloutError::Unhealthy(unhealthy) => (not_healthy(unhealthy, record.revision), false),
+        RolloutError::Unhealthy(unhealthy) => {
+            (not_healthy(&format!("revision {}", record.revision), unhealthy), false)
+        }
     };
     if again {
         failed = failed.hint(format!("what was applied stays; go on with warren deploy {name}"));
@@ -338,11 +323,6 @@ fn failed(error: &RolloutError, record: &Record, before: Option<u64>) -> CliErro
         }
         None => failed,
     }
-}
-
-fn not_healthy(unhealthy: &Unhealthy, revision: u64) -> CliError {
-    let error = CliError::failed(format!("revision {revision} is applied, but {unhealthy}"));
-    unhealthy.details.iter().fold(error, |error, line| error.hint(line.clone()))
 }
 
 /// The objects that earlier deliveries left: those of the last complete one

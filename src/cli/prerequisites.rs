@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::args::Output;
-use super::cluster::{refused, unreachable};
+use super::cluster::{not_healthy, refused, say, unreachable};
 use super::context::Context;
 use super::error::{CliError, ErrorKind};
 use super::load;
-use crate::delivery::cluster::{Change, Cluster, ClusterError, Identity, manifests};
+use crate::delivery::cluster::{
+    Change, Cluster, ClusterError, Identity, Manifest, Rollout, RolloutError, manifests,
+};
 use crate::delivery::prerequisites::{Component, PATH, PrerequisiteError, needed, pinned};
 use crate::digest::Digest;
 use crate::fs::{self, Access};
@@ -20,7 +23,8 @@ use crate::fs::{self, Access};
 #[command(after_help = "cert-manager, MetalLB, ingress-nginx, the Gateway API: each one file of \
                         manifests at the version of vendor/prerequisites.toml, checked against \
                         its sha256 before anything is applied. One that nobody pinned is not \
-                        applied: look at it, then --pin writes its sha256.\n\
+                        applied: look at it, then --pin writes its sha256. Each is waited for \
+                        until its pods are ready and its webhooks can be called.\n\
                         Examples:\n  warren prerequisites sandbox\n  \
                         warren prerequisites sandbox --pin\n  \
                         warren prerequisites sandbox --apply --from downloads")]
@@ -36,6 +40,17 @@ pub struct Args {
     /// installation.
     #[arg(long, requires = "apply")]
     again: bool,
+    /// Don't wait until what was applied works.
+    #[arg(long, requires = "apply")]
+    no_wait: bool,
+    /// How many seconds each component has until it works.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
+    timeout: u64,
     /// Write the sha256 of those that have none.
     #[arg(long, conflicts_with = "apply")]
     pin: bool,
@@ -187,8 +202,37 @@ fn apply(
             component.version,
             applied.len()
         ));
+        if !args.no_wait {
+            wait(args, context, cluster, (component, &objects))?;
+        }
     }
     Ok(())
+}
+
+/// Waits until a component works: a delivery that comes before its webhooks can be
+/// called is refused. Not for its Services: the address of one may be what the
+/// environment brings.
+fn wait(
+    args: &Args,
+    context: &Context,
+    cluster: &Cluster,
+    (component, objects): (&Component, &[Manifest]),
+) -> Result<(), CliError> {
+    let of = |kinds: &[&str]| {
+        objects.iter().filter(|object| kinds.contains(&object.kind())).cloned().collect::<Vec<_>>()
+    };
+    // Their programs give webhooks their authority.
+    let mut awaited = of(&["Deployment", "StatefulSet", "DaemonSet", "Job"]);
+    awaited.extend(of(&["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"]));
+    let mut say = |progress| say(context, progress);
+    let mut rollout = Rollout { cluster, lease: None, take_over: false, say: &mut say };
+    let what = format!("{} {}", component.name, component.version);
+    rollout.healthy(&awaited, Duration::from_secs(args.timeout)).map_err(|error| match error {
+        RolloutError::Cluster(error) | RolloutError::Unseen(error) => {
+            refused(&format!("{what} is applied, but whether it works is not known"), &error)
+        }
+        RolloutError::Unhealthy(unhealthy) => not_healthy(&what, &unhealthy),
+    })
 }
 
 fn pin(

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::loopback;
 
 /// Group and version, kind, plural, namespaced.
-const KINDS: [(&str, &str, &str, bool); 18] = [
+const KINDS: [(&str, &str, &str, bool); 19] = [
     ("v1", "Namespace", "namespaces", false),
     ("v1", "ConfigMap", "configmaps", true),
     ("v1", "Secret", "secrets", true),
@@ -37,6 +37,12 @@ const KINDS: [(&str, &str, &str, bool); 18] = [
     ("cert-manager.io/v1", "ClusterIssuer", "clusterissuers", false),
     ("metallb.io/v1beta1", "IPAddressPool", "ipaddresspools", true),
     ("metallb.io/v1beta1", "L2Advertisement", "l2advertisements", true),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+    ),
 ];
 
 /// Answers a request wrongly.

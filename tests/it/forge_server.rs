@@ -30,6 +30,8 @@ struct Forge {
     pulls: Vec<Pull>,
     requests: Vec<String>,
     authorization: String,
+    /// The host that a renamed repository is at; this one without.
+    elsewhere: Option<String>,
 }
 
 /// A running server; it ends with the test's process.
@@ -64,6 +66,16 @@ impl ForgeServer {
         self.forge.lock().unwrap().pulls.push(pull);
     }
 
+    /// Has a renamed repository be at another host.
+    pub fn move_to(&self, host: &str) {
+        self.forge.lock().unwrap().elsewhere = Some(host.to_owned());
+    }
+
+    /// How many requests there were.
+    pub fn asked(&self) -> usize {
+        self.forge.lock().unwrap().requests.len()
+    }
+
     /// The requests that change something.
     pub fn writes(&self) -> Vec<String> {
         let forge = self.forge.lock().unwrap();
@@ -87,9 +99,18 @@ async fn answer(
     if headers.get("authorization").is_none_or(|sent| sent != forge.authorization.as_str()) {
         return refuse(401, "Bad credentials");
     }
+    // A repository that was renamed is still asked for by its old name.
+    if let Some(rest) = uri.path().strip_prefix("/repos/owner/old") {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let host = forge.elsewhere.clone().unwrap_or_default();
+        let location = format!("{host}/repositories/7{rest}{query}");
+        let moved = json!({"message": "Moved Permanently", "url": location}).to_string();
+        return (StatusCode::MOVED_PERMANENTLY, [("location", location)], moved).into_response();
+    }
     let path = uri.path();
     let gitlab = path.starts_with("/projects/owner%2Fname/merge_requests");
-    if !gitlab && !path.starts_with("/repos/owner/name/pulls") {
+    let renamed = path.starts_with("/repositories/7/pulls");
+    if !gitlab && !renamed && !path.starts_with("/repos/owner/name/pulls") {
         return refuse(404, "Not Found");
     }
     let shown = |(index, pull): (usize, &Pull)| {

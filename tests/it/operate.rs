@@ -426,6 +426,55 @@ fn what_an_environment_needs_is_named_pinned_and_applied() {
     assert_eq!(code, 2, "{stderr}");
 }
 
+#[test]
+fn a_component_is_waited_for_until_its_webhooks_can_be_called() {
+    let (repository, server) = with_cluster();
+    let text = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\n\
+                metadata:\n  name: theirs\nwebhooks:\n- name: theirs.example\n  clientConfig:\n    \
+                service:\n      name: theirs\n      namespace: cert-manager\n---\napiVersion: \
+                apps/v1\nkind: Deployment\nmetadata:\n  name: theirs\n  namespace: \
+                cert-manager\nspec:\n  replicas: 1\n---\napiVersion: v1\nkind: Service\n\
+                metadata:\n  name: theirs\n  namespace: cert-manager\nspec:\n  type: LoadBalancer\n";
+    repository.write("got/theirs.yaml", text);
+    let sha256 = warren::digest::Digest::sha256(text.as_bytes());
+    let list = format!(
+        "[[component]]\nname = \"theirs\"\nfor = \"certificates\"\nversion = \"1\"\n\
+         class = \"theirs\"\nurl = \"http://127.0.0.1:1/theirs.yaml\"\nsha256 = \"{}\"\n",
+        sha256.hex()
+    );
+    repository.write("vendor/prerequisites.toml", &list);
+    let got = repository.path("got").display().to_string();
+    let apply = ["prerequisites", "sandbox", "--apply", "--from", got.as_str(), "--timeout"];
+    let with = |seconds: &'static str| run(&repository, &[&apply[..], &[seconds]].concat());
+    let deployment = "/apis/apps/v1/namespaces/cert-manager/deployments/theirs";
+    let webhook = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/theirs";
+    let (code, _, stderr) = with("0");
+    assert_eq!(code, 1, "{stderr}");
+    let told = "theirs 1 is applied, but deployment/theirs is not healthy: 0 of 1 pods";
+    assert!(stderr.contains(told), "{stderr}");
+    assert!(server.get(webhook).is_some(), "all was applied");
+
+    // Its pods are ready, and nobody has given the webhook an authority.
+    let status = json!({"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1});
+    server.edit(deployment, "/status", status, "its controller");
+    let (code, _, stderr) = with("0");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("its webhook theirs.example has no caBundle yet"), "{stderr}");
+
+    // Its own program does that in a moment.
+    let program = server.clone();
+    let injected = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        let bundle = json!([{"name": "theirs.example", "clientConfig": {"caBundle": "Y2E=",
+            "service": {"name": "theirs", "namespace": "cert-manager"}}}]);
+        program.edit(webhook, "/webhooks", bundle, "its program");
+    });
+    let (code, _, stderr) = with("60");
+    injected.join().unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("validatingwebhookconfiguration/theirs is healthy"), "{stderr}");
+}
+
 /// A registry as `warren up` runs it; it stops when this goes out of scope.
 struct Up {
     child: Child,

@@ -343,6 +343,8 @@ fn a_dry_run_pushes_nothing_and_prints_the_text() {
 #[test]
 fn a_branch_for_each_environment_holds_its_rendering_alone() {
     let place = Place::new();
+    let (sandbox, work) =
+        (place.work.text("environments/sandbox.toml"), Git::open(place.work.path("")).unwrap());
     let (code, _, stderr) = place.propose(&["--layout", "branch"]);
     assert_eq!(code, 0, "{stderr}");
     let git = place.git();
@@ -363,6 +365,45 @@ fn a_branch_for_each_environment_holds_its_rendering_alone() {
     assert!(proposed.contains(&"deploy/sandbox/statefulset-trow-set.yaml".to_owned()));
     assert!(proposed.iter().all(|file| file == "README.md" || file.starts_with("deploy/")));
     assert!(!proposed.iter().any(|file| file.contains("lapin")), "{proposed:?}");
+
+    // What the forge merges is there the next time, whichever way it merges.
+    let target = "refs/heads/environment/sandbox";
+    let begun = place.tip(target).unwrap();
+    let who = Signature::now("Bert", "bert@example").unwrap();
+    let propose = || place.propose(&["--layout", "branch"]);
+    for (size, squash) in [("20Gi", false), ("30Gi", true), ("40Gi", false)] {
+        place.work.write("environments/sandbox.toml", &sandbox.replace("10Gi", size));
+        // What it is rendered from is on main first.
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 1, "{size}: {stderr}");
+        assert!(stderr.contains("environments/sandbox.toml is not what main has"), "{stderr}");
+        let main = Place::commit_all(&work);
+        place.put(&work, "refs/heads/main", main);
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 0, "{size}: {stderr}");
+        assert_eq!(place.tip("refs/heads/main"), Some(main), "{size}");
+        let (proposed, onto) = (place.tip(BRANCH).unwrap(), place.tip(target).unwrap());
+        let statefulset = "deploy/sandbox/statefulset-trow-set.yaml";
+        let changed = place.changed(proposed);
+        assert!(changed.contains(&statefulset.to_owned()), "{size}: {changed:?}");
+        assert!(!changed.iter().any(|file| file.starts_with("environments/")), "{changed:?}");
+        assert_eq!(git.find_commit(proposed).unwrap().parent_id(0).ok(), Some(onto), "{size}");
+        let commit = git.find_commit(proposed).unwrap();
+        let before = git.find_commit(onto).unwrap();
+        let parents = if squash { vec![&before] } else { vec![&before, &commit] };
+        let tree = commit.tree().unwrap();
+        git.commit(Some(target), &who, &who, "merge", &tree, &parents).unwrap();
+        let blob = tree.get_path(statefulset.as_ref()).unwrap().to_object(&git).unwrap();
+        let text = String::from_utf8(blob.peel_to_blob().unwrap().content().to_vec()).unwrap();
+        assert!(text.contains(size), "{text}");
+        let (code, _, stderr) = propose();
+        assert_eq!(code, 0, "{size}: {stderr}");
+        assert!(stderr.contains("nothing to propose"), "{size}: {stderr}");
+        assert_eq!(place.tip(BRANCH), None, "{size}: the merged proposal's branch is removed");
+    }
+    // The branch has only ever grown.
+    let grown = git.graph_descendant_of(place.tip(target).unwrap(), begun).unwrap();
+    assert!(grown);
 }
 
 /// A place whose remote is a git server over HTTP.
@@ -449,6 +490,35 @@ fn a_forks_pull_request_of_the_same_name_is_not_ours() {
         assert_eq!((code, stdout.as_str()), (0, "https://f/2\n"), "{forge}: {stderr}");
         assert_eq!(api.pulls()[0].title, "theirs", "{forge}");
     }
+}
+
+#[test]
+fn a_renamed_repository_is_followed_but_no_token_goes_to_another_host() {
+    let (api, other) = (ForgeServer::start("Bearer s3cret"), ForgeServer::start("Bearer s3cret"));
+    let (place, server) = over_http(Behaviour::Serve);
+    let git = Git::open(place.work.path("")).unwrap();
+    let old = server.url().replace("/repo.git", "/owner/old.git");
+    git.remote_set_url("origin", &old).unwrap();
+    let url = api.api();
+    let propose = || {
+        let arguments = ["--forge", "github", "--api", url.as_str()];
+        place.propose_with(&arguments, &[("WARREN_FORGE_TOKEN", "s3cret")])
+    };
+    let (code, stdout, stderr) = propose();
+    assert_eq!((code, stdout.as_str()), (0, "https://f/1\n"), "{stderr}");
+    // A change of what is there goes the same way.
+    let toml = place.work.text("environments/sandbox.toml").replace("20Gi", "30Gi");
+    place.work.write("environments/sandbox.toml", &toml);
+    let (code, _, stderr) = propose();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("pull request 1 updated"), "{stderr}");
+    assert!(api.pulls()[0].body.contains("30Gi"));
+    api.move_to(&other.api());
+    let (code, _, stderr) = propose();
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("was answered 301: Moved Permanently"), "{stderr}");
+    assert!(stderr.contains("git remote set-url"), "{stderr}");
+    assert_eq!(other.asked(), 0);
 }
 
 #[test]

@@ -121,4 +121,17 @@ class Shapes:
             list_keys=tuple(schema.get("x-kubernetes-list-map-keys", ())),
             default=default,
             enum=tuple(str(value) for value in leaf.get("enum", ()) if value is not None),
+            range=bounds(leaf, "minimum", "maximum"),
+            length=bounds(leaf, "minLength", "maxLength"),
+            size=bounds(schema, "minItems", "maxItems") or bounds(schema, "minProperties", "maxProperties"),
+            pattern=leaf.get("pattern", ""),
         )
+
+
+def bounds(schema, least, greatest):
+    # The tables have no word for these, and no CRD of ours has them.
+    assert not schema.get("exclusiveMinimum") and not schema.get("exclusiveMaximum")
+    # At least nothing is no bound, but for numbers.
+    least = schema.get(least) or (0 if least == "minimum" and least in schema else None)
+    found = (least, schema.get(greatest))
+    return () if found == (None, None) else found

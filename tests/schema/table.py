@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables of src/pipeline/schema from the published schemas.
 
-    table.py            write kinds.txt and types.txt
+    table.py            write kinds.txt, types.txt and patterns.txt
     table.py --check    say whether they are what the sources give
 
 What a table holds, and in which form, is in docs/schema.md. The sources are Go
@@ -33,7 +33,12 @@ def main():
     custom.read(table)
     table.keep_reachable()
     different = 0
-    for name, text in (("kinds.txt", table_format.kinds(table)), ("types.txt", table_format.types(table))):
+    tables = {
+        "kinds.txt": table_format.kinds(table),
+        "types.txt": table_format.types(table),
+        "patterns.txt": "".join(f"{pattern}\n" for pattern in table_format.patterns(table)),
+    }
+    for name, text in tables.items():
         file = FOLDER / name
         same = file.exists() and file.read_text() == text
         if arguments.check:

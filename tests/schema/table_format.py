@@ -18,6 +18,12 @@ class Field:
     list_keys: tuple = ()
     default: str | None = None
     enum: tuple = ()
+    # Least and greatest, where there is one: of the number, of the text's
+    # characters, of the list's elements or the mapping's keys.
+    range: tuple = ()
+    length: tuple = ()
+    size: tuple = ()
+    pattern: str = ""
 
 
 @dataclasses.dataclass
@@ -113,7 +119,16 @@ def kinds(table):
     return "".join(f"{line}\n" for line in sorted(lines))
 
 
+def patterns(table):
+    """The patterns of all fields, each once and in order."""
+    entries = (entry for it in table.types.values() for of in it.fields.values() for entry, _ in of)
+    found = sorted({entry.pattern for entry in entries if entry.pattern})
+    assert not any("\n" in pattern for pattern in found)
+    return found
+
+
 def types(table):
+    places = {pattern: str(place) for place, pattern in enumerate(patterns(table))}
     out = []
     for name in sorted(table.types):
         it = table.types[name]
@@ -122,12 +137,12 @@ def types(table):
             lines = []
             for field, versions in it.fields[field_name]:
                 for run in ranges(versions, it.versions):
-                    lines.append((min(versions), f"{escape(field_name)}{entry(field, package(name))}{run}\n"))
+                    lines.append((min(versions), f"{escape(field_name)}{entry(field, package(name), places)}{run}\n"))
             out.extend(line for _, line in sorted(lines))
     return "".join(out)
 
 
-def entry(field, here):
+def entry(field, here, places):
     of = leaf(field.type)
     short = of.rpartition(".")[2] if package(of) == here and here else of
     # A name of the same package starts with a dot: scalars have none.
@@ -142,4 +157,9 @@ def entry(field, here):
         text += f" ={escape(field.default)}"
     if field.enum:
         text += " " + "".join(f"|{escape(value)}" for value in field.enum)
+    for mark, bounds in (("<", field.range), ("*", field.length), ("+", field.size)):
+        if bounds:
+            text += f" {mark}{'..'.join('' if bound is None else str(bound) for bound in bounds)}"
+    if field.pattern:
+        text += f" /{places[field.pattern]}"
     return text

@@ -51,6 +51,10 @@ pub fn health(object: &Value) -> Health {
         ("gateway.networking.k8s.io", "HTTPRoute") => {
             condition(object, "/status/parents/0/conditions", "Accepted", true)
         }
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+        ) => webhooks(object),
         // These have a controller which always reports.
         ("cert-manager.io" | "kustomize.toolkit.fluxcd.io" | "source.toolkit.fluxcd.io", _) => {
             condition(object, "/status/conditions", "Ready", true)
@@ -134,6 +138,22 @@ fn service(object: &Value) -> Health {
     match object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array) {
         Some(addresses) if !addresses.is_empty() => Health::Ready,
         _ => waiting("no load balancer has given it an address"),
+    }
+}
+
+/// Webhooks of a Service: its certificate is of no public authority, so that
+/// without one to check it by the API server refuses each call.
+fn webhooks(object: &Value) -> Health {
+    let list = object.get("webhooks").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let alone = list.iter().find(|webhook| {
+        webhook.pointer("/clientConfig/service").is_some()
+            && text(webhook, "/clientConfig/caBundle").is_empty()
+    });
+    match alone {
+        Some(webhook) => {
+            waiting(format!("its webhook {} has no caBundle yet", text(webhook, "/name")))
+        }
+        None => Health::Ready,
     }
 }
 
@@ -242,6 +262,21 @@ mod tests {
             "spec": {"finalizers": ["kubernetes"]}});
         let told = "it is being deleted since 2026-01-01T00:00:00Z, and waits for kubernetes";
         assert_eq!(health(&going), Health::Failed(told.to_owned()));
+    }
+
+    #[test]
+    fn a_webhook_without_the_authority_of_its_server_cannot_be_called() {
+        let of = |client: Value| {
+            health(&json!({"apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "webhooks": [
+                {"name": "a", "clientConfig": {"url": "https://a.example"}},
+                {"name": "b", "clientConfig": client},
+            ]}))
+        };
+        let service = json!({"name": "b", "namespace": "b"});
+        assert_eq!(of(json!({"service": service})), waiting("its webhook b has no caBundle yet"));
+        assert_eq!(of(json!({"service": service, "caBundle": "Y2E="})), Health::Ready);
     }
 
     #[test]

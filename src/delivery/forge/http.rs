@@ -12,6 +12,9 @@ use crate::pipeline::fetch::root_certificates;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// How many times a request is sent elsewhere at most.
+const MOVES: usize = 4;
+
 /// Why a forge has no pull request of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgeError {
@@ -60,6 +63,10 @@ impl ForgeError {
                 "either there is no such repository, or the token may not see it; --api names the \
                  forge's API and --forge its kind",
             ),
+            Self::Refused { status: 300..=399, .. } => Some(
+                "the repository has another address now: give it to git remote set-url, or the \
+                 API's to --api",
+            ),
             Self::Answer { .. } => Some("is it the forge that --forge names, at --api?"),
             _ => None,
         }
@@ -91,8 +98,9 @@ impl Http {
         };
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // The token must not follow to another host.
+            // Followed below: the token must not go to another host.
             .max_redirects(0)
+            .max_redirects_will_error(false)
             .timeout_global(Some(LIMIT))
             .tls_config(TlsConfig::builder().root_certs(root_certificates()).build())
             .build()
@@ -110,37 +118,60 @@ impl Http {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ForgeError> {
-        let url = format!("{}{path}", self.api);
-        let unreachable = |reason: String| ForgeError::Unreachable { url: url.clone(), reason };
+        let mut url = format!("{}{path}", self.api);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        // A repository that was renamed is answered for at its number: GitHub's API says
+        // to ask there, in the same way.
+        for _ in 0..MOVES {
+            let (status, location, text) = self.ask(method, &url, &body)?;
+            if status.is_redirection()
+                && let Some(next) = location.and_then(|location| same_origin(&url, &location))
+            {
+                url = next;
+                continue;
+            }
+            let answer: Option<Value> = serde_json::from_str(&text).ok();
+            if status.is_success() {
+                let begins: String = text.chars().take(40).collect();
+                let reason = format!("it is no JSON, and begins with {begins:?}");
+                return answer.ok_or(ForgeError::Answer { url, reason });
+            }
+            let (method, reason) = (method.to_string(), reason(status, answer.as_ref()));
+            return Err(ForgeError::Refused { method, url, status: status.as_u16(), reason });
+        }
+        let reason = format!("it was sent elsewhere {MOVES} times");
+        Err(ForgeError::Unreachable { url, reason })
+    }
+
+    /// One request: the status, where it sends us, and the body of its answer.
+    fn ask(
+        &self,
+        method: &Method,
+        url: &str,
+        body: &str,
+    ) -> Result<(StatusCode, Option<String>, String), ForgeError> {
+        let unreachable = |reason: String| ForgeError::Unreachable { url: url.to_owned(), reason };
         let accept = match self.kind {
             Kind::Github => "application/vnd.github+json",
             _ => "application/json",
         };
         let request = ureq::http::Request::builder()
             .method(method)
-            .uri(&url)
+            .uri(url)
             .header("Authorization", &self.authorization.0)
             .header("Accept", accept)
             .header("Content-Type", "application/json")
             .header("User-Agent", "warren")
-            .body(body.map(Value::to_string).unwrap_or_default())
+            .body(body.to_owned())
             .map_err(|error| unreachable(error.to_string()))?;
         let mut response =
             self.agent.run(request).map_err(|error| unreachable(error.to_string()))?;
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.map(str::to_owned);
         let status = response.status();
         let text =
             response.body_mut().read_to_string().map_err(|error| unreachable(error.to_string()))?;
-        let answer: Option<Value> = serde_json::from_str(&text).ok();
-        if !status.is_success() {
-            return Err(ForgeError::Refused {
-                method: method.to_string(),
-                url,
-                status: status.as_u16(),
-                reason: reason(status, answer.as_ref()),
-            });
-        }
-        let reason = || format!("it is no JSON, and begins with {:?}", text.get(..40));
-        answer.ok_or_else(|| ForgeError::Answer { url: url.clone(), reason: reason() })
+        Ok((status, location, text))
     }
 
     /// The pull request in an answer to this path, by the names of its fields.
@@ -178,6 +209,22 @@ impl Http {
     }
 }
 
+/// Where a `Location` leads from a URL, if that is at the same host: a token is for one.
+fn same_origin(url: &str, location: &str) -> Option<String> {
+    let origin = origin(url)?;
+    if location.starts_with('/') && !location.starts_with("//") {
+        return Some(format!("{origin}{location}"));
+    }
+    (self::origin(location)? == origin).then(|| location.to_owned())
+}
+
+/// The scheme, host and port at the start of a URL.
+fn origin(url: &str) -> Option<&str> {
+    let host = url.find("://")? + 3;
+    let end = url.get(host..)?.find(['/', '?', '#']).map_or(url.len(), |end| host + end);
+    url.get(..end)
+}
+
 /// What a forge says of its refusal.
 fn reason(status: StatusCode, answer: Option<&Value>) -> String {
     let message = answer.and_then(|answer| answer.get("message").or_else(|| answer.get("error")));
@@ -192,4 +239,29 @@ fn reason(status: StatusCode, answer: Option<&Value>) -> String {
         text = format!("{text}; {}", more.as_str().map_or_else(|| more.to_string(), str::to_owned));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_follows_within_its_host_only() {
+        let at = "https://api.example/repos/a/b/pulls";
+        let leads = |location| same_origin(at, location);
+        let there = Some("https://api.example/repositories/7/pulls".to_owned());
+        assert_eq!(leads("/repositories/7/pulls"), there);
+        assert_eq!(leads("https://api.example/repositories/7/pulls"), there);
+        for elsewhere in [
+            "https://api.example.evil/x",
+            "https://api.example@evil/x",
+            "http://api.example/x",
+            "https://api.example:8443/x",
+            "//evil/x",
+            "x",
+            "",
+        ] {
+            assert_eq!(leads(elsewhere), None, "{elsewhere}");
+        }
+    }
 }

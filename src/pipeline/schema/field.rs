@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::limits::Limits;
 use super::list::ListType;
 use super::strategy::Strategy;
 use super::table::Entry;
@@ -89,5 +90,12 @@ impl Field {
     #[must_use]
     pub fn allowed(self) -> &'static [Cow<'static, str>] {
         &self.entry.values
+    }
+
+    /// What the schema says of its value beyond that. Of Kubernetes' own kinds the
+    /// table doesn't say it: their documents have none of it.
+    #[must_use]
+    pub fn limits(self) -> Limits {
+        self.entry.limits
     }
 }

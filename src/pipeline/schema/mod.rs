@@ -4,6 +4,7 @@
 
 mod field;
 mod kind;
+mod limits;
 mod list;
 mod scalar;
 mod strategy;
@@ -12,6 +13,7 @@ mod types;
 
 pub use field::Field;
 pub use kind::{Kind, Replacement, Scope};
+pub use limits::{Bounds, Limits};
 pub use list::ListType;
 pub use scalar::Scalar;
 pub use strategy::Strategy;

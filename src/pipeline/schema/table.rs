@@ -1,10 +1,11 @@
-//! The two generated tables, `kinds.txt` and `types.txt`, read as far as they
+//! The generated tables `kinds.txt` and `types.txt`, read as far as they
 //! are asked: a type's fields are parsed when the first of them is looked up.
 //! `docs/schema.md` describes their form.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::limits::{Bounds, Limits, Pattern};
 use super::list::ListType;
 use super::scalar::Scalar;
 use super::strategy::Strategy;
@@ -191,6 +192,7 @@ pub(super) struct Entry {
     pub(super) list_keys: Vec<&'static str>,
     pub(super) default: Option<Cow<'static, str>>,
     pub(super) values: Vec<Cow<'static, str>>,
+    pub(super) limits: Limits,
     span: Span,
 }
 
@@ -221,6 +223,7 @@ impl Entry {
             list_keys: Vec::new(),
             default: None,
             values: Vec::new(),
+            limits: Limits::default(),
             span: Span::WHOLE,
         };
         for word in words {
@@ -238,6 +241,10 @@ impl Entry {
                 }
                 "=" => entry.default = Some(unescape(rest)),
                 "|" => entry.values = rest.split('|').map(unescape).collect(),
+                "<" => entry.limits.range = Some(Bounds::parse(rest)?),
+                "*" => entry.limits.length = Some(Bounds::parse(rest)?),
+                "+" => entry.limits.size = Some(Bounds::parse(rest)?),
+                "/" => entry.limits.pattern = Some(Pattern::parse(rest)?),
                 "^" => entry.span = Span::parse(rest)?,
                 _ => return None,
             }

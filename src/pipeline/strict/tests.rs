@@ -288,3 +288,39 @@ fn what_sops_encrypted_is_passed() {
     assert_eq!(secret("mac"), [""; 0]);
     assert_eq!(secret("other").len(), 2);
 }
+
+#[test]
+fn custom_resources_have_limits() {
+    let route = |spec: &str| {
+        let head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+            metadata: {name: r, namespace: ns}\nspec:\n  ";
+        faults("1.33", &format!("{head}{spec}\n")).join("\n")
+    };
+    let parents = |parent: &str| route(&format!("parentRefs: [{parent}]"));
+    assert_eq!(parents("{name: g, port: 443, sectionName: https}"), "");
+    for (parent, expected) in [
+        (
+            "{name: g, port: 70000}",
+            "field-value spec.parentRefs[0].port: 70000 is not 1 to 65535; write 1 to 65535",
+        ),
+        ("{name: g, port: 0}", "field-value spec.parentRefs[0].port: 0 is not 1 to 65535"),
+        (
+            "{name: ''}",
+            "field-value spec.parentRefs[0].name: has 0 characters, and may have 1 to 253",
+        ),
+        (
+            "{name: g, namespace: A_b}",
+            "field-value spec.parentRefs[0].namespace: `A_b` does not match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        ),
+    ] {
+        let found = parents(parent);
+        assert!(found.contains(expected), "{parent}: {found}");
+    }
+    // Of each element, and of how many there are.
+    assert_eq!(route("hostnames: [a.example, '*.b.example']"), "");
+    let found = route("hostnames: [a.example, 'b_.example']");
+    assert!(found.starts_with("field-value spec.hostnames[1]: `b_.example`"), "{found}");
+    let many = vec!["a.example"; 17].join(", ");
+    let found = route(&format!("hostnames: [{many}]"));
+    assert!(found.contains("spec.hostnames: has 17 elements, and may have at most 16"), "{found}");
+}

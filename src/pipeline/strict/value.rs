@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::schema::Scalar;
-use super::super::yaml::{Kind, Node};
+use super::super::schema::{Bounds, Limits, Scalar};
+use super::super::yaml::{Kind, Node, Value};
 
 /// What is wrong with a value and the way out; nothing if it is right.
 pub(super) fn problem(node: &Node, wanted: Scalar) -> Option<(String, String)> {
@@ -51,6 +51,52 @@ pub(super) fn problem(node: &Node, wanted: Scalar) -> Option<(String, String)> {
         }
         _ => Some(other_type(node, wanted)),
     }
+}
+
+/// What is wrong with a value of the right type by the limits of its field.
+pub(super) fn beyond(node: &Node, limits: Limits) -> Option<(String, String)> {
+    let scalar = node.as_scalar()?;
+    let text = scalar.text();
+    let within = |bounds: Bounds| format!("write {bounds}");
+    match scalar.kind() {
+        Kind::Integer(number) => limits
+            .range
+            .filter(|range| !range.contain_number(number as f64))
+            .map(|range| (format!("{text} is not {range}"), within(range))),
+        Kind::Float(number) => limits
+            .range
+            .filter(|range| !range.contain_number(number))
+            .map(|range| (format!("{text} is not {range}"), within(range))),
+        Kind::String => {
+            let count = text.chars().count();
+            let length = limits.length.filter(|length| !length.contain(count)).map(|length| {
+                let message = format!("has {count} characters, and may have {length}");
+                (message, "write another text".to_owned())
+            });
+            let pattern = limits.pattern.filter(|pattern| !pattern.matches(text));
+            length.or_else(|| {
+                let shown: String = text.chars().take(80).collect();
+                pattern.map(|pattern| {
+                    let message = format!("`{shown}` does not match {}", pattern.text());
+                    (message, "write a text of that form".to_owned())
+                })
+            })
+        }
+        Kind::Null | Kind::Bool(_) => None,
+    }
+}
+
+/// What is wrong with how much a list or mapping holds.
+pub(super) fn size(node: &Node, size: Bounds) -> Option<(String, String)> {
+    let (count, what) = match &node.value {
+        Value::Sequence(items) => (items.len(), "elements"),
+        Value::Mapping(mapping) => (mapping.iter().count(), "keys"),
+        Value::Scalar(_) => return None,
+    };
+    (!size.contain(count)).then(|| {
+        let message = format!("has {count} {what}, and may have {size}");
+        (message, format!("write {size} {what}"))
+    })
 }
 
 fn too_large(text: &str, bits: &str) -> (String, String) {

@@ -104,6 +104,11 @@ impl<'a> Walker<'a> {
             } else {
                 self.deprecated(value, of, field);
                 self.value(value, field.of(), Some(field));
+                if let Some(size) = field.limits().size
+                    && let Some((message, hint)) = value::size(value, size)
+                {
+                    self.fault(Rule::FieldValue, value, message, hint);
+                }
             }
             self.path.back();
         }
@@ -218,6 +223,9 @@ impl<'a> Walker<'a> {
         // For Kubernetes' own kinds an empty text is the same as none.
         let unset = text.is_empty() && !self.kind.is_custom();
         if allowed.is_empty() || unset || allowed.iter().any(|value| value == text) {
+            if let Some((message, hint)) = value::beyond(node, field.limits()) {
+                self.fault(Rule::FieldValue, node, message, hint);
+            }
             return;
         }
         let near = value::nearest(text, allowed.iter().map(AsRef::as_ref));
