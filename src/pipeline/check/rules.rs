@@ -78,8 +78,8 @@ rules! {
         "a required field that is not there"
         "add it";
     FIELD_VALUE = "field-value" Error true
-        "a value that is none of those which the field may have"
-        "write one of these";
+        "a value that is none of those which the field may have, or in a custom resource beyond its limits: range, length, number of elements, pattern"
+        "write one that is allowed";
     REPEATED_ELEMENT = "repeated-element" Warning true
         "two elements of a list which the server takes for one"
         "remove one of the two";
