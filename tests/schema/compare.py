@@ -22,6 +22,7 @@ import argparse
 import copy
 import functools
 import json
+import multiprocessing
 import pathlib
 import subprocess
 import sys
@@ -59,22 +60,32 @@ def main():
     objects = [it for file in documents for it in yaml.safe_load_all(file.read_text()) if it]
     objects = [it for it in objects if not it["apiVersion"].startswith("kustomize.config")]
     cases = [(change, it) for whole in objects for change, it in mutants(whole)]
-    disagreements, stricter = [], 0
-    for version in arguments.versions.split(","):
-        verdicts = ours(arguments.strict, version, [it for _, it in cases])
-        for (change, it), faults in zip(cases, verdicts, strict=True):
-            theirs = [reason for reason in validate.check_object(it, version) if not only_theirs(reason)]
-            errors = [fault for fault in faults if not fault["warning"]]
-            agreed = [fault for fault in errors if not only_ours(fault, is_custom(it))]
-            stricter += bool(errors) and not agreed and not theirs
-            if (theirs and not errors) or (agreed and not theirs):
-                disagreements.append((version, change, it, errors, theirs))
+    versions = arguments.versions.split(",")
+    # A process for each version, one for each core at a time, that have what is here.
+    with multiprocessing.get_context("fork").Pool() as pool:
+        compared = pool.map(functools.partial(compare, arguments.strict, cases), versions, chunksize=1)
+    disagreements = [it for found, _ in compared for it in found]
+    stricter = sum(count for _, count in compared)
     for version, change, it, errors, theirs in disagreements[: arguments.show]:
         print(f"{version} {it.get('kind')}: {change}\n  ours:   {errors}\n  theirs: {theirs}", file=sys.stderr)
-    count = len(cases) * len(arguments.versions.split(","))
+    count = len(cases) * len(versions)
     print(f"{count} objects, {len(disagreements)} disagreements, {stricter} refused by ours alone")
     print(f"{count - len(disagreements)} passed, {len(disagreements)} failed")
     return 1 if disagreements else 0
+
+
+def compare(program, cases, version):
+    """The disagreements in one version, and how many objects ours alone refuses."""
+    disagreements, stricter = [], 0
+    verdicts = ours(program, version, [it for _, it in cases])
+    for (change, it), faults in zip(cases, verdicts, strict=True):
+        theirs = [reason for reason in validate.check_object(it, version) if not only_theirs(reason)]
+        errors = [fault for fault in faults if not fault["warning"]]
+        agreed = [fault for fault in errors if not only_ours(fault, is_custom(it))]
+        stricter += bool(errors) and not agreed and not theirs
+        if (theirs and not errors) or (agreed and not theirs):
+            disagreements.append((version, change, it, errors, theirs))
+    return disagreements, stricter
 
 
 def only_theirs(reason):
