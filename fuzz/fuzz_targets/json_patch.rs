@@ -17,15 +17,15 @@ fn comes_back(node: &Node) {
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let Ok(documents) = yaml::read("fuzz.yaml", text) else { return };
     let [document, patch] = documents.as_slice() else { return };
-    if let Ok(operations) = json::operations(patch) {
-        if let Ok(node) = json::applied(document, &operations) {
-            comes_back(&node);
-        }
+    if let Ok(operations) = json::operations(patch)
+        && let Ok(node) = json::applied(document, &operations)
+    {
+        comes_back(&node);
     }
-    if let Ok(steps) = steps::Step::read(patch) {
-        if let Ok(node) = steps::applied(document, &steps) {
-            comes_back(&node);
-        }
+    if let Ok(steps) = steps::Step::read(patch)
+        && let Ok(node) = steps::applied(document, &steps)
+    {
+        comes_back(&node);
     }
     let mut once = document.clone();
     merge(&mut once, patch);

@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         safe(digest.hex());
     }
     if let Ok(name) = text.parse::<RepositoryName>() {
-        safe(&name.to_string());
+        safe(name.as_ref());
     }
     if let Ok(reference) = text.parse::<Reference>() {
         safe(&reference.to_string());
@@ -26,7 +26,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         if let Ok(route) = Route::parse(&method, text)
             && let (Some(name), _) = route.access()
         {
-            safe(&name.to_string());
+            safe(name.as_ref());
         }
     }
 });

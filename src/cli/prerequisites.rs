@@ -28,6 +28,7 @@ use crate::fs::{self, Access};
                         Examples:\n  warren prerequisites sandbox\n  \
                         warren prerequisites sandbox --pin\n  \
                         warren prerequisites sandbox --apply --from downloads")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
     environment: String,

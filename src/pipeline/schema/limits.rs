@@ -102,9 +102,12 @@ impl Pattern {
     }
 }
 
-/// All patterns, compiled when they are first asked.
-fn patterns() -> &'static [(&'static str, OnceLock<Option<Regex>>)] {
-    static ALL: OnceLock<Vec<(&str, OnceLock<Option<Regex>>)>> = OnceLock::new();
+/// A pattern, and what it was compiled to once it was asked.
+type Line = (&'static str, OnceLock<Option<Regex>>);
+
+/// All patterns.
+fn patterns() -> &'static [Line] {
+    static ALL: OnceLock<Vec<Line>> = OnceLock::new();
     ALL.get_or_init(|| PATTERNS.lines().map(|text| (text, OnceLock::new())).collect())
 }
 
