@@ -7,7 +7,7 @@ use ureq::http::{Method, StatusCode};
 use ureq::tls::TlsConfig;
 
 use super::{Kind, Pull};
-use crate::pipeline::fetch::root_certificates;
+use crate::pipeline::fetch::{at_same_origin, root_certificates};
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ impl Http {
         for _ in 0..MOVES {
             let (status, location, text) = self.ask(method, &url, &body)?;
             if status.is_redirection()
-                && let Some(next) = location.and_then(|location| same_origin(&url, &location))
+                && let Some(next) = location.and_then(|location| at_same_origin(&url, &location))
             {
                 url = next;
                 continue;
@@ -209,22 +209,6 @@ impl Http {
     }
 }
 
-/// Where a `Location` leads from a URL, if that is at the same host: a token is for one.
-fn same_origin(url: &str, location: &str) -> Option<String> {
-    let origin = origin(url)?;
-    if location.starts_with('/') && !location.starts_with("//") {
-        return Some(format!("{origin}{location}"));
-    }
-    (self::origin(location)? == origin).then(|| location.to_owned())
-}
-
-/// The scheme, host and port at the start of a URL.
-fn origin(url: &str) -> Option<&str> {
-    let host = url.find("://")? + 3;
-    let end = url.get(host..)?.find(['/', '?', '#']).map_or(url.len(), |end| host + end);
-    url.get(..end)
-}
-
 /// What a forge says of its refusal.
 fn reason(status: StatusCode, answer: Option<&Value>) -> String {
     let message = answer.and_then(|answer| answer.get("message").or_else(|| answer.get("error")));
@@ -239,29 +223,4 @@ fn reason(status: StatusCode, answer: Option<&Value>) -> String {
         text = format!("{text}; {}", more.as_str().map_or_else(|| more.to_string(), str::to_owned));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_follows_within_its_host_only() {
-        let at = "https://api.example/repos/a/b/pulls";
-        let leads = |location| same_origin(at, location);
-        let there = Some("https://api.example/repositories/7/pulls".to_owned());
-        assert_eq!(leads("/repositories/7/pulls"), there);
-        assert_eq!(leads("https://api.example/repositories/7/pulls"), there);
-        for elsewhere in [
-            "https://api.example.evil/x",
-            "https://api.example@evil/x",
-            "http://api.example/x",
-            "https://api.example:8443/x",
-            "//evil/x",
-            "x",
-            "",
-        ] {
-            assert_eq!(leads(elsewhere), None, "{elsewhere}");
-        }
-    }
 }

@@ -110,7 +110,7 @@ fn basic(pair: &[u8]) -> String {
 }
 
 /// Scheme, host and port of a url, which are the same in any case.
-fn origin(url: &str) -> Option<(String, String, u16)> {
+pub(super) fn origin(url: &str) -> Option<(String, String, u16)> {
     let url: ureq::http::Uri = url.parse().ok()?;
     let scheme = url.scheme_str()?.to_ascii_lowercase();
     let port = url.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });

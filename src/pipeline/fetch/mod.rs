@@ -14,6 +14,7 @@ use git2::{Direction, ErrorClass, FetchOptions, Oid, RemoteCallbacks, RemoteHead
 pub use address::Address;
 pub use budget::{Budget, Limits};
 pub use error::FetchError;
+pub use redirect::at_same_origin;
 pub use session::root_certificates;
 
 use session::Session;

@@ -3,6 +3,8 @@
 
 use ureq::http::Uri;
 
+use super::address::origin;
+
 /// Why a redirect is not followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -48,6 +50,13 @@ pub(super) fn follow(from: &str, location: &str) -> Result<String, Refusal> {
     }
 }
 
+/// The url that a `Location` seen at `from` leads to, where that is at the same scheme,
+/// host and port: what a secret was given for.
+#[must_use]
+pub fn at_same_origin(from: &str, location: &str) -> Option<String> {
+    follow(from, location).ok().filter(|target| origin(target) == origin(from))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +78,23 @@ mod tests {
         );
         assert!(matches!(follow(from, "http://git.example/a"), Err(Refusal::Unusable(_))));
         assert!(follow("http://git.example/a", "https://git.example/a").is_ok());
+    }
+
+    #[test]
+    fn a_secret_follows_within_its_origin_only() {
+        let leads = |location| at_same_origin("https://api.example/repos/a/b", location);
+        let there = "https://api.example/repositories/7";
+        assert_eq!(leads("/repositories/7").as_deref(), Some(there));
+        assert_eq!(leads(there).as_deref(), Some(there));
+        assert!(leads("https://API.example:443/repositories/7").is_some());
+        for elsewhere in [
+            "https://api.example.evil/x",
+            "https://api.example@evil/x",
+            "http://api.example/x",
+            "https://api.example:8443/x",
+            "//evil/x",
+        ] {
+            assert_eq!(leads(elsewhere), None, "{elsewhere}");
+        }
     }
 }

@@ -95,7 +95,7 @@ impl Field {
     /// What the schema says of its value beyond that. Of Kubernetes' own kinds the
     /// table doesn't say it: their documents have none of it.
     #[must_use]
-    pub fn limits(self) -> Limits {
-        self.entry.limits
+    pub fn limits(self) -> &'static Limits {
+        &self.entry.limits
     }
 }

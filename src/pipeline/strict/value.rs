@@ -54,36 +54,29 @@ pub(super) fn problem(node: &Node, wanted: Scalar) -> Option<(String, String)> {
 }
 
 /// What is wrong with a value of the right type by the limits of its field.
-pub(super) fn beyond(node: &Node, limits: Limits) -> Option<(String, String)> {
+pub(super) fn beyond(node: &Node, limits: &Limits) -> Option<(String, String)> {
     let scalar = node.as_scalar()?;
     let text = scalar.text();
-    let within = |bounds: Bounds| format!("write {bounds}");
-    match scalar.kind() {
-        Kind::Integer(number) => limits
-            .range
-            .filter(|range| !range.contain_number(number as f64))
-            .map(|range| (format!("{text} is not {range}"), within(range))),
-        Kind::Float(number) => limits
-            .range
-            .filter(|range| !range.contain_number(number))
-            .map(|range| (format!("{text} is not {range}"), within(range))),
-        Kind::String => {
-            let count = text.chars().count();
-            let length = limits.length.filter(|length| !length.contain(count)).map(|length| {
-                let message = format!("has {count} characters, and may have {length}");
-                (message, "write another text".to_owned())
-            });
-            let pattern = limits.pattern.filter(|pattern| !pattern.matches(text));
-            length.or_else(|| {
-                let shown: String = text.chars().take(80).collect();
-                pattern.map(|pattern| {
-                    let message = format!("`{shown}` does not match {}", pattern.text());
-                    (message, "write a text of that form".to_owned())
-                })
-            })
-        }
-        Kind::Null | Kind::Bool(_) => None,
+    let number = match scalar.kind() {
+        Kind::Integer(number) => number as f64,
+        Kind::Float(number) => number,
+        Kind::String => return other_text(text, limits),
+        Kind::Null | Kind::Bool(_) => return None,
+    };
+    let range = limits.range.filter(|range| !range.contain_number(number))?;
+    Some((format!("{text} is not {range}"), format!("write {range}")))
+}
+
+fn other_text(text: &str, limits: &Limits) -> Option<(String, String)> {
+    let count = text.chars().count();
+    if let Some(length) = limits.length.filter(|length| !length.contain(count)) {
+        let message = format!("has {count} characters, and may have {length}");
+        return Some((message, "write another text".to_owned()));
     }
+    let pattern = limits.pattern.filter(|pattern| !pattern.matches(text))?;
+    let shown: String = text.chars().take(80).collect();
+    let message = format!("`{shown}` does not match {}", pattern.text());
+    Some((message, "write a text of that form".to_owned()))
 }
 
 /// What is wrong with how much a list or mapping holds.

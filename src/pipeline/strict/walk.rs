@@ -61,7 +61,7 @@ impl<'a> Walker<'a> {
         if let Some(scalar) = of.scalar() {
             match value::problem(node, scalar) {
                 Some((message, hint)) => self.fault(Rule::FieldType, node, message, hint),
-                None => self.allowed(node, field),
+                None => self.limits(node, field),
             }
             return;
         }
@@ -217,24 +217,28 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn allowed(&mut self, node: &'a Node, field: Option<Field>) {
-        let (Some(field), Some(scalar)) = (field, node.as_scalar()) else { return };
-        let (allowed, text) = (field.allowed(), scalar.text());
+    /// Holds a value of the right type against what the schema says of it beyond that.
+    fn limits(&mut self, node: &'a Node, field: Option<Field>) {
+        let Some(field) = field else { return };
+        let found = self.not_allowed(node, field).or_else(|| value::beyond(node, field.limits()));
+        if let Some((message, hint)) = found {
+            self.fault(Rule::FieldValue, node, message, hint);
+        }
+    }
+
+    fn not_allowed(&self, node: &Node, field: Field) -> Option<(String, String)> {
+        let (allowed, text) = (field.allowed(), node.as_scalar()?.text());
         // For Kubernetes' own kinds an empty text is the same as none.
         let unset = text.is_empty() && !self.kind.is_custom();
         if allowed.is_empty() || unset || allowed.iter().any(|value| value == text) {
-            if let Some((message, hint)) = value::beyond(node, field.limits()) {
-                self.fault(Rule::FieldValue, node, message, hint);
-            }
-            return;
+            return None;
         }
         let near = value::nearest(text, allowed.iter().map(AsRef::as_ref));
-        let message = format!("`{text}` is none of {}", allowed.join(", "));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write one of these".to_owned(),
         };
-        self.fault(Rule::FieldValue, node, message, hint);
+        Some((format!("`{text}` is none of {}", allowed.join(", ")), hint))
     }
 
     fn deprecated(&mut self, node: &'a Node, of: Type, field: Field) {
