@@ -12,6 +12,7 @@ mod drain;
 mod error;
 mod exchange;
 mod limits;
+mod linger;
 mod listen;
 mod logging;
 mod observe;

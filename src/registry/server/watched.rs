@@ -1,26 +1,30 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::linger::Linger;
 use super::roster::Member;
 
 /// A stream that tells the roster when bytes come in, and when the client
-/// takes none of those that go out.
+/// takes none of those that go out; and that ends only when the client has what
+/// was sent.
 pub struct Watched<S> {
     stream: S,
     member: Arc<Member>,
     /// Whether bytes without a request begin one.
     heads: bool,
+    /// Once everything was written.
+    linger: Option<Linger>,
 }
 
 impl<S> Watched<S> {
     /// The stream of a connection; `heads` where each byte that comes between
     /// two requests belongs to the head of the next.
     pub fn new(stream: S, member: Arc<Member>, heads: bool) -> Self {
-        Self { stream, member, heads }
+        Self { stream, member, heads, linger: None }
     }
 }
 
@@ -39,7 +43,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -74,7 +78,62 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         polled
     }
 
+    /// A client over HTTP/1 says nothing while it reads.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.heads {
+            return Pin::new(&mut self.stream).poll_shutdown(context);
+        }
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        }
+        let Self { stream, linger, .. } = &mut *self;
+        linger.get_or_insert_with(Linger::begin).poll(stream, context).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::roster::{Patience, Roster};
+    use super::*;
+    use crate::registry::metrics::Metrics;
+
+    #[tokio::test]
+    async fn what_was_sent_arrives_although_the_client_still_speaks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = listener.accept().await.unwrap().0;
+        let patience = Patience { head: Duration::from_secs(9), idle: Duration::from_secs(9) };
+        let roster = Arc::new(Roster::new(patience, Metrics::default()));
+        let member = Arc::new(roster.enter());
+        // More than the client has room for, and words of it that nobody reads.
+        let mut sent = 0;
+        stream.writable().await.unwrap();
+        while let Ok(count) = stream.try_write(&[7; 1 << 16]) {
+            sent += count;
+        }
+        client.write_all(b"frames").await.unwrap();
+        let ended = tokio::spawn(async move {
+            let mut stream = Watched::new(stream, member, false);
+            stream.shutdown().await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let mut read = vec![0; 1 << 16];
+        let mut received = 0;
+        loop {
+            match client.read(&mut read).await.unwrap() {
+                0 => break,
+                count => received += count,
+            }
+            client.write_all(b"more").await.unwrap();
+        }
+        assert_eq!(received, sent);
+        assert!(!ended.is_finished(), "the client has not closed yet");
+        drop(client);
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
     }
 }
