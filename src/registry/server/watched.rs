@@ -113,7 +113,7 @@ mod tests {
         // More than the client has room for, and words of it that nobody reads.
         let mut sent = 0;
         stream.writable().await.unwrap();
-        while let Ok(count) = stream.try_write(&[7; 1 << 16]) {
+        while let Ok(count) = stream.try_write(&vec![7; 1 << 16]) {
             sent += count;
         }
         client.write_all(b"frames").await.unwrap();
