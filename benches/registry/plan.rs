@@ -18,6 +18,8 @@ pub struct Plan {
     pub small: usize,
     /// How many pages of a list are asked for.
     pub pages: usize,
+    /// How many contents nobody needs when collections run beside pulls.
+    pub litter: usize,
     /// The large store.
     pub repositories: usize,
     /// Blobs of each of them.
@@ -37,6 +39,7 @@ impl Plan {
             clients: [8, 64, 512],
             small: 1000,
             pages: 200,
+            litter: 10_000,
             repositories: 10_000,
             blobs_each: 10,
             tags: 50_000,
@@ -53,6 +56,7 @@ impl Plan {
             clients: [2, 4, 8],
             small: 20,
             pages: 5,
+            litter: 100,
             repositories: 20,
             blobs_each: 2,
             tags: 300,

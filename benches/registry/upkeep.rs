@@ -1,6 +1,12 @@
 //! What pulls feel of a collection and a scrub.
 
+use std::fs::{File, FileTimes};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use warren::fs;
 
 use super::contender::{Contender, Content, blob_path};
 use super::plan::Plan;
@@ -9,6 +15,9 @@ use super::{Result, content, load};
 
 /// How much slower the slowest pulls may get.
 const AT_MOST: f64 = 1.2;
+
+/// How long nobody has touched what the collections find, far beyond every lease.
+const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// Pulls without and with `warren-registry gc` and `scrub` beside them, one
 /// after the other and again. Nothing where ours has no such commands.
@@ -35,6 +44,7 @@ pub fn beside(plan: &Plan, everyone: &[Contender<'_>], content: &Content) -> Res
     let mut quiet = Row::new(title("nothing beside"), "ms", &[]);
     let mut busy = Row::new(title("gc and scrub beside"), "ms", &[]);
     measure(&mut quiet)?;
+    let litter = litter(&ours.data, plan.litter)?;
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for job in ["gc", "scrub"] {
@@ -42,14 +52,14 @@ pub fn beside(plan: &Plan, everyone: &[Contender<'_>], content: &Content) -> Res
             scope.spawn(move || {
                 let folder = ours.data.to_string_lossy();
                 while !over.load(Ordering::Relaxed) {
-                    // A scrub lasts longer than the measurement: it is let go of.
+                    // Either may last longer than the measurement: it is let go of.
                     let started = ours.peer.command(&[job, "--data-dir", &folder]).spawn();
                     let Ok(mut child) = started else { break };
                     while child.try_wait().is_ok_and(|ended| ended.is_none()) {
                         if over.load(Ordering::Relaxed) {
                             let _ = child.kill();
                         }
-                        std::thread::sleep(std::time::Duration::from_millis(5));
+                        std::thread::sleep(Duration::from_millis(5));
                     }
                 }
             });
@@ -58,7 +68,37 @@ pub fn beside(plan: &Plan, everyone: &[Contender<'_>], content: &Content) -> Res
         over.store(true, Ordering::Relaxed);
         measured
     })?;
+    let left = litter.iter().filter(|path| path.exists()).count();
+    eprintln!(
+        "upkeep: {} of {} contents were removed beside the pulls",
+        litter.len() - left,
+        litter.len()
+    );
+    if left == litter.len() {
+        return Err("the collections beside the pulls removed nothing".into());
+    }
     let limit = quiet.median(OURS).unwrap_or_default() * AT_MOST;
     busy.goals.push(Goal::Under(limit));
     Ok(vec![quiet, busy])
+}
+
+/// Writes contents that no repository holds, for the collections to remove.
+/// `src/registry/store/fs/layout.rs` says what is where.
+fn litter(data: &Path, count: usize) -> Result<Vec<PathBuf>> {
+    let times = FileTimes::new().set_modified(SystemTime::now() - MONTH);
+    let mut paths = Vec::new();
+    for number in 0..count {
+        let bytes = format!("litter {number}");
+        let digest = content::digest(bytes.as_bytes());
+        let hex = digest.trim_start_matches("sha256:");
+        let shard = data.join("blobs/sha256").join(&hex[..2]);
+        fs::create_dir_all(&shard)?;
+        let path = shard.join(hex);
+        let mut file = File::create(&path)?;
+        file.write_all(bytes.as_bytes())?;
+        file.set_times(times)?;
+        paths.push(path);
+    }
+    rustix::fs::sync();
+    Ok(paths)
 }

@@ -197,3 +197,19 @@ pub fn pinned(root: &Path, name: &str, digest: &Digest) -> Result<String, Prereq
     table.insert("sha256", toml_edit::value(digest.hex()));
     Ok(document.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_of_the_list_is_pinned() {
+        let list: List = load_toml(&Path::new(env!("CARGO_MANIFEST_DIR")).join(PATH)).unwrap();
+        assert!(!list.component.is_empty());
+        for component in list.component {
+            let pinned = component.sha256.expect(&component.name);
+            format!("sha256:{pinned}").parse::<Digest>().expect(&component.name);
+            assert!(component.url.contains(&component.version), "{}", component.url);
+        }
+    }
+}

@@ -30,6 +30,7 @@ impl<S: Store> Registry<S> {
     /// dropped when it stops. What goes wrong is logged.
     pub async fn keep_up(&self, schedule: Schedule) {
         tokio::join!(
+            self.store.warm(),
             self.sweep_uploads(),
             every(schedule.collect, || async {
                 let stop = StopOnDrop::default();

@@ -14,6 +14,7 @@ use super::control::{self, Job};
 use super::{ServerError, logging};
 use crate::registry::service::Registry;
 use crate::registry::settings::{Flags, Output, Settings, UpkeepFlags, Variables};
+use crate::registry::store::fs::yield_to_others;
 use crate::registry::store::{FsOptions, FsStore};
 
 /// The commands beside the server.
@@ -92,6 +93,8 @@ impl UpkeepCommand {
                 UpkeepFlags { scrub_rate: rate.clone(), ..UpkeepFlags::default() }
             }
         };
+        // Whatever else runs on this machine goes first.
+        yield_to_others();
         let settings = Settings::resolve(&flags, &Variables::process())?;
         logging::start(&settings);
         let upkeep = &settings.upkeep;

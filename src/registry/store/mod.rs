@@ -289,6 +289,12 @@ pub trait Store: Send + Sync + 'static {
         caller: &Permissions,
     ) -> impl Future<Output = Result<Listing<RepositoryName>, StoreError>> + Send;
 
+    /// Reads ahead what the first requests will ask for, gently: to be called once
+    /// when a server begins. What can't be read is met by who asks for it.
+    fn warm(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Removes what nothing refers to: blobs that no manifest of their
     /// repository mentions, by policy manifests that no tag leads to, and
     /// content that no repository holds. Nothing that was pushed, mounted or

@@ -1,11 +1,14 @@
 //! Listing repositories in the byte order of their names, page by page.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Inner;
 use super::listings::Names;
 use super::quiet::Rest;
+use super::snapshot::Held;
 use crate::fs::FsError;
 use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
@@ -30,6 +33,7 @@ pub(super) fn page(
     page: &Page,
     caller: &Permissions,
 ) -> Result<Listing<RepositoryName>, FsError> {
+    let _asked = inner.listings.asked();
     let accept = |name: &RepositoryName| caller.allow(name, Actions::PULL);
     let mut walk = Walk {
         last: page.last.as_deref().unwrap_or_default(),
@@ -63,20 +67,29 @@ pub(super) fn find(
 /// Reads what the next pages of the catalog will ask for, of this many
 /// repositories at most: whoever asked for one page asks for others, and a folder
 /// that the system has not in memory costs a trip to the disk. One folder at a time,
-/// with rests: requests that read from the disk are not to wait behind it.
+/// with rests, and never beside a page: requests that read from the disk are not
+/// to wait behind it.
 pub(super) fn warm(inner: &Inner) -> Result<(), FsError> {
     let (looked, rest) = (Cell::new(0), RefCell::new(Rest::new(SHARE)));
     let over = |_: &RepositoryName| {
         rest.borrow_mut().now_and_then();
+        while inner.listings.is_asked() {
+            std::thread::sleep(GIVE_WAY);
+        }
         looked.set(looked.get() + 1);
         looked.get() >= WARMED
     };
-    let mut walk = Walk { gently: true, ..Walk::new(inner, &over) };
-    walk.run()
+    inner.recall()?;
+    let mut walk = Walk { held: Some(Held::new()), ..Walk::new(inner, &over) };
+    walk.run()?;
+    walk.held.map_or(Ok(()), |held| inner.keep_listings(held))
 }
 
 /// The share of its time that reading ahead of later pages works, in percent.
-const SHARE: u32 = 50;
+const SHARE: u32 = 80;
+
+/// How long it waits before it looks again whether a page is being made.
+const GIVE_WAY: Duration = Duration::from_micros(200);
 
 struct Walk<'a> {
     inner: &'a Inner,
@@ -85,8 +98,9 @@ struct Walk<'a> {
     count: usize,
     entries: Vec<RepositoryName>,
     more: bool,
-    /// Whether folders are read one at a time.
-    gently: bool,
+    /// What the folders held, where the walk is for those that come later: it reads
+    /// them one at a time then.
+    held: Option<Held>,
 }
 
 /// A folder whose name was visited and what is below it wasn't.
@@ -100,12 +114,22 @@ impl<'a> Walk<'a> {
     /// A walk through all repositories, to the first that is accepted.
     fn new(inner: &'a Inner, accept: &'a dyn Fn(&RepositoryName) -> bool) -> Self {
         let entries = Vec::new();
-        Self { inner, last: "", accept, count: 0, entries, more: false, gently: false }
+        Self { inner, last: "", accept, count: 0, entries, more: false, held: None }
     }
 
     fn run(&mut self) -> Result<(), FsError> {
-        let names = self.inner.names(&self.inner.layout.repositories())?;
+        let names = self.names(&self.inner.layout.repositories())?;
         self.below("", &names)
+    }
+
+    fn names(&mut self, folder: &Path) -> Result<Arc<Names>, FsError> {
+        let (stamp, names) = self.inner.stamped_names(folder)?;
+        if let (Some(held), Some(stamp)) = (&mut self.held, stamp)
+            && let Ok(below) = folder.strip_prefix(self.inner.layout.root())
+        {
+            held.push(below, &stamp, &names);
+        }
+        Ok(names)
     }
 
     /// Visits the names that start with `prefix`, which is empty or ends in a
@@ -126,7 +150,7 @@ impl<'a> Walk<'a> {
         }
         let (mut next, mut ahead) = (FIRST, BEGIN);
         for (index, name) in names.from(begin).enumerate() {
-            if index == next && !self.gently {
+            if index == next && self.held.is_none() {
                 self.read_ahead(prefix, names.from(name).take(ahead));
                 next += ahead;
                 ahead = AHEAD.min(2 * ahead);
@@ -176,7 +200,7 @@ impl<'a> Walk<'a> {
         if name.as_str() <= self.last && !wanted {
             return Ok(());
         }
-        let names = self.inner.names(&self.inner.layout.repository(&name))?;
+        let names = self.names(&self.inner.layout.repository(&name))?;
         let holds = names.contains("_manifests") || names.contains("_blobs");
         if holds && name.as_str() > self.last && (self.accept)(&name) {
             if self.entries.len() < self.count {
@@ -193,5 +217,34 @@ impl<'a> Walk<'a> {
 
     fn below_pending(&mut self, folder: &Pending) -> Result<(), FsError> {
         if self.more { Ok(()) } else { self.below(&folder.prefix, &folder.names) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::registry::store::Store as _;
+    use crate::registry::store::fs::FsStore;
+
+    #[tokio::test]
+    async fn what_the_first_page_asks_for_is_read_when_the_server_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsStore::open(folder.path()).unwrap();
+        let repositories = store.inner.layout.repositories();
+        for name in ["a", "a/b", "c"] {
+            store.inner.disk.make_folder(&repositories.join(name).join("_blobs")).unwrap();
+        }
+        // What has just changed is not remembered.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let known = |name: &str| {
+            let path = repositories.join(name);
+            store.inner.listings.knows(&path).then(|| store.inner.names(&path).unwrap())
+        };
+        assert!(known("a").is_none());
+        store.warm().await;
+        assert!(known("a").unwrap().contains("b"));
+        assert!(known("a/b").unwrap().contains("_blobs"));
+        assert!(known("c").unwrap().contains("_blobs"));
     }
 }

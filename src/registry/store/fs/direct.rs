@@ -1,10 +1,11 @@
-//! Writing past the system's cache: a large upload would push out of memory
-//! what is being pulled, and copying it there costs more than hashing it.
+//! Writing and reading past the system's cache: a large upload would push out of
+//! memory what is being pulled, and copying it there costs more than hashing it;
+//! and a scrub asks for what the disk holds, not for what is in memory.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Advice, OFlags, fadvise, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// What a write's place in the file, its length and its place in memory are
@@ -83,6 +84,65 @@ impl Direct {
     }
 }
 
+/// Memory that files are read into past the cache, one after the other.
+pub(super) struct DirectReader {
+    memory: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl DirectReader {
+    /// Memory for this many bytes, a multiple of [`BLOCK`].
+    pub(super) fn new(length: usize) -> Self {
+        let memory = vec![0; length + BLOCK];
+        Self { start: memory.as_ptr().align_offset(BLOCK).min(BLOCK), memory, length }
+    }
+
+    /// Begins with a file, at its start.
+    pub(super) fn begin<'a>(&'a mut self, file: &'a File) -> io::Result<DirectRead<'a>> {
+        let mut mode = Mode::default();
+        if !mode.enter(file)? {
+            forget_cached(file);
+        }
+        Ok(DirectRead { reader: self, file, mode })
+    }
+}
+
+/// A file on its way through a [`DirectReader`].
+pub(super) struct DirectRead<'a> {
+    reader: &'a mut DirectReader,
+    file: &'a File,
+    mode: Mode,
+}
+
+impl DirectRead<'_> {
+    /// The next bytes of the file; none at its end. Where the file system has no
+    /// way past the cache they come through it, once it let go of what it had.
+    pub(super) fn next(&mut self) -> io::Result<&[u8]> {
+        let DirectReader { memory, start, length } = &mut *self.reader;
+        let place = memory.get_mut(*start..*start + *length).unwrap_or_default();
+        let count = loop {
+            match (&*self.file).read(place) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Some file systems take the mode and then no read.
+                Err(error) if self.mode.on && is_refusal(&error) => {
+                    self.mode.refuse(self.file)?;
+                    forget_cached(self.file);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(place.get(..count).unwrap_or_default())
+    }
+}
+
+/// Has the system let go of what it has in memory of a file, where it does that.
+fn forget_cached(file: &File) {
+    let _ = fadvise(file, 0, None, Advice::DontNeed);
+    let _ = fadvise(file, 0, None, Advice::Sequential);
+}
+
 impl Mode {
     fn leave(&mut self, file: &File) -> io::Result<()> {
         if self.on {
@@ -118,6 +178,27 @@ mod tests {
     use std::io::{Read as _, Seek as _};
 
     use super::*;
+
+    #[test]
+    fn what_is_read_is_what_the_file_holds_whatever_its_length() {
+        let mut reader = DirectReader::new(2 * BLOCK);
+        for length in [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 1, 5 * BLOCK + 17] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            file.rewind().unwrap();
+            let mut read = reader.begin(&file).unwrap();
+            let mut found = Vec::new();
+            loop {
+                let next = read.next().unwrap();
+                if next.is_empty() {
+                    break;
+                }
+                found.extend_from_slice(next);
+            }
+            assert_eq!(found, bytes, "{length}");
+        }
+    }
 
     #[test]
     fn what_is_written_is_what_was_given_in_either_mode() {

@@ -13,6 +13,7 @@
 //! tmp/<random>                                not in its place yet
 //! quarantine/<algorithm>-<hex>                content that doesn't have its digest
 //! processes/<random>                          locked by each process that uses the folder
+//! listed                                      what folders held, for the next start
 //! scrubbed                                    how far a scrub came
 //! collecting                                  locked while one of them collects
 //! ```
@@ -34,6 +35,15 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
+    }
+
+    /// The data folder itself.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn listed(&self) -> PathBuf {
+        self.root.join("listed")
     }
 
     pub(super) fn version(&self) -> PathBuf {

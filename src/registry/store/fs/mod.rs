@@ -14,6 +14,7 @@ use self::layout::Layout;
 use self::lease::Leases;
 use self::listings::Listings;
 use self::process::Process;
+use self::quiet::Rank;
 use self::remembered::{Known, Remembered};
 use self::upload::FsUpload;
 use self::verified::Verified;
@@ -47,6 +48,7 @@ mod read;
 mod remembered;
 mod resident;
 mod scrub;
+mod snapshot;
 mod stamp;
 mod sweep;
 mod tag;
@@ -54,6 +56,7 @@ mod upload;
 mod verified;
 
 pub use disk::{Faults, Step};
+pub(crate) use quiet::yield_to_others;
 
 /// What the `layout` file of a data folder says.
 const LAYOUT: &str = "1";
@@ -207,6 +210,13 @@ impl FsStore {
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || work(&inner)).await?
+    }
+
+    /// Reads ahead what pages of the catalog will ask for. Who asks for what can't
+    /// be read meets the error.
+    async fn read_catalog(&self) {
+        let inner = Arc::clone(&self.inner);
+        let _ = quiet::run("catalog", Rank::Last, move || catalog::warm(&inner)).await;
     }
 }
 
@@ -506,11 +516,17 @@ impl Store for FsStore {
         let (page, caller) = (page.clone(), caller.clone());
         let listing = self.run(move |inner| Ok(catalog::page(inner, &page, &caller)?)).await?;
         if listing.more && self.inner.listings.is_cold() {
-            let inner = Arc::clone(&self.inner);
-            // Nobody waits for it, and who meets an error is who asks.
-            tokio::spawn(quiet::run("catalog", move || catalog::warm(&inner)));
+            let this = self.clone();
+            // Nobody waits for it.
+            tokio::spawn(async move { this.read_catalog().await });
         }
         Ok(listing)
+    }
+
+    async fn warm(&self) {
+        if self.inner.listings.is_cold() {
+            self.read_catalog().await;
+        }
     }
 
     async fn collect(
@@ -519,7 +535,7 @@ impl Store for FsStore {
         watch: Watch<Collected>,
     ) -> Result<Collected, StoreError> {
         let (inner, policy) = (Arc::clone(&self.inner), *policy);
-        quiet::run("collect", move || inner.collect(&policy, &watch)).await?
+        quiet::run("collect", Rank::Last, move || inner.collect(&policy, &watch)).await?
     }
 
     async fn scrub(
@@ -528,7 +544,7 @@ impl Store for FsStore {
         watch: Watch<Scrubbed>,
     ) -> Result<Scrubbed, StoreError> {
         let (inner, policy) = (Arc::clone(&self.inner), *policy);
-        quiet::run("scrub", move || inner.scrub(&policy, &watch)).await?
+        quiet::run("scrub", Rank::Idle, move || inner.scrub(&policy, &watch)).await?
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -3,14 +3,12 @@
 //! served it again, and whoever pushes the content again heals it.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Advice, fadvise};
-
 use super::Inner;
+use super::direct::DirectReader;
 use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs::At as _;
@@ -18,6 +16,10 @@ use crate::registry::store::{ScrubPolicy, Scrubbed, StoreError, Watch};
 
 /// How much is read at a time.
 const CHUNK: usize = 128 * 1024;
+
+/// What a content costs besides its bytes, counted as bytes: many small ones are
+/// many ways to the disk.
+const EACH: u64 = 64 * 1024;
 
 /// How much is read between two looks at the watch, besides those after each
 /// content.
@@ -37,7 +39,10 @@ impl Inner {
         let cursor = self.layout.scrubbed();
         let begin = if policy.afresh { None } else { self.disk.read(&cursor)? };
         let begin = begin.and_then(|text| String::from_utf8(text).ok()?.parse::<Digest>().ok());
-        let mut pace = Pace { rate: policy.rate, read: 0, since: Instant::now() };
+        let mut reading = Reading {
+            pace: Pace { rate: policy.rate, read: 0, since: Instant::now() },
+            reader: DirectReader::new(CHUNK),
+        };
         let mut noted = Instant::now();
         for algorithm in Algorithm::ALL {
             for shard in self.disk.list(&self.layout.blobs().join(algorithm.name()))? {
@@ -55,7 +60,7 @@ impl Inner {
                     if begin.as_ref().is_some_and(|begin| digest <= *begin) {
                         continue;
                     }
-                    if !self.scrub_content(&digest, &path, &mut pace, watch, &mut done) {
+                    if !self.scrub_content(&digest, &path, &mut reading, watch, &mut done) {
                         return Ok(done);
                     }
                     if noted.elapsed() > NOTE_EVERY {
@@ -79,7 +84,7 @@ impl Inner {
         &self,
         digest: &Digest,
         path: &Path,
-        pace: &mut Pace,
+        reading: &mut Reading,
         watch: &Watch<Scrubbed>,
         done: &mut Scrubbed,
     ) -> bool {
@@ -96,10 +101,7 @@ impl Inner {
                 return true;
             }
         };
-        // Where the system doesn't let go of its cache, that is what is read.
-        let _ = fadvise(&file, 0, None, Advice::DontNeed);
-        let _ = fadvise(&file, 0, None, Advice::Sequential);
-        match hash(&file, digest.algorithm(), pace, watch, done) {
+        match hash(&file, digest.algorithm(), reading, watch, done) {
             Ok(None) => return false,
             Ok(Some(found)) if found == *digest => {}
             Ok(Some(found)) => {
@@ -161,31 +163,35 @@ impl Inner {
 
 /// The digest of a file; `None` where the watch ended it half way.
 fn hash(
-    mut file: &File,
+    file: &File,
     algorithm: Algorithm,
-    pace: &mut Pace,
+    reading: &mut Reading,
     watch: &Watch<Scrubbed>,
     done: &mut Scrubbed,
 ) -> std::io::Result<Option<Digest>> {
     let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; CHUNK];
+    reading.pace.after(EACH);
+    let mut read = reading.reader.begin(file)?;
     loop {
-        let count = match file.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        match buffer.get(..count) {
-            Some(read) if count > 0 => hasher.update(read),
-            _ => return Ok(Some(hasher.finish())),
+        let bytes = read.next()?;
+        if bytes.is_empty() {
+            return Ok(Some(hasher.finish()));
         }
-        done.bytes += count as u64;
-        pace.after(count as u64);
+        hasher.update(bytes);
+        let count = bytes.len() as u64;
+        done.bytes += count;
+        reading.pace.after(count);
         // It may take hours at the rate that is set.
-        if done.bytes % WATCH_EVERY < count as u64 && !watch(done) {
+        if done.bytes % WATCH_EVERY < count && !watch(done) {
             return Ok(None);
         }
     }
+}
+
+/// What one content after the other is read with.
+struct Reading {
+    pace: Pace,
+    reader: DirectReader,
 }
 
 /// Holds a rate.

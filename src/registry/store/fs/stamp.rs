@@ -4,21 +4,24 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// How long a file must have been left alone before what was read from it is
 /// remembered, in nanoseconds. The system's file times move in ticks of some
 /// milliseconds and inode numbers are used again, so that a file which was
 /// replaced twice within a tick looks the same before and after.
-const SETTLED: i128 = 100_000_000;
+const SETTLED: i64 = 100_000_000;
 
 /// A file or folder at one point of its life. As long as its stamp is the same
 /// its content, or the list of its entries, is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
-    modified: i128,
-    changed: i128,
+    /// Nanoseconds since 1970.
+    modified: i64,
+    changed: i64,
 }
 
 impl Stamp {
@@ -40,8 +43,8 @@ impl Stamp {
 
     fn is_settled_at(&self, now: SystemTime) -> bool {
         let Ok(now) = now.duration_since(UNIX_EPOCH) else { return false };
-        let now = i128::try_from(now.as_nanos()).unwrap_or_default();
-        now - self.modified.max(self.changed) > SETTLED
+        let now = i64::try_from(now.as_nanos()).unwrap_or_default();
+        now.saturating_sub(self.modified.max(self.changed)) > SETTLED
     }
 
     /// How long ago the content was changed.
@@ -60,8 +63,9 @@ impl Stamp {
     }
 }
 
-fn nanoseconds(seconds: i64, rest: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(rest)
+/// Of a time within some 292 years around 1970; one beyond is the last of them.
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 #[cfg(test)]
