@@ -123,16 +123,22 @@ pub fn pushes(
     let mut small_row =
         Row::new(format!("push of {} layers of 16 KiB, 16 connections", plan.small), "push/s", &[]);
     let mut slow_row = Row::new("the same, p99", "ms", &[Goal::NoWorse]);
+    // What many connections have beyond it is what their syncs share.
+    let alone = plan.small / 5;
+    let mut alone_row =
+        Row::new(format!("push of {alone} layers of 16 KiB, one connection"), "push/s", &[]);
     let mut sha = Row::new("limit: SHA-256 on one core", "MiB/s", &[]);
     let mut disk = Row::new("limit: write and sync to the disk", "MiB/s", &[]);
     let mut file = Row::new("limit: create, sync, rename, sync the folder", "ms", &[]);
     for round in 0..plan.rounds {
         // Other bytes each time, or a registry might have them already.
         let large = Large::new(100 + round as u64, plan.large);
-        let small: Vec<_> = (0..plan.small)
-            .map(|number| content::random((10_000 + round * plan.small + number) as u64, 16 * 1024))
+        let each = plan.small + alone;
+        let mut small: Vec<_> = (0..each)
+            .map(|number| content::random((10_000 + round * each + number) as u64, 16 * 1024))
             .map(|bytes| (content::digest(&bytes), bytes))
             .collect();
+        let few = small.split_off(plan.small);
         let hashed = limits::sha256(&large) / MIB;
         rustix::fs::sync();
         let written = limits::disk(folder, &large)? / MIB;
@@ -153,12 +159,13 @@ pub fn pushes(
             let outcome = load::push(endpoint, 16, REPOSITORY, &small).map_err(said)?;
             small_row.add(name, outcome.rate());
             slow_row.add(name, outcome.percentile(0.99));
+            alone_row.add(name, load::push(endpoint, 1, REPOSITORY, &few).map_err(said)?.rate());
         }
     }
     machine.sort_by(f64::total_cmp);
     let limit = machine.get(machine.len() / 2).copied().unwrap_or_default();
     large_row.goals.push(Goal::AtLeast(0.7 * limit));
-    Ok(vec![large_row, small_row, slow_row, sha, disk, file])
+    Ok(vec![large_row, small_row, slow_row, alone_row, sha, disk, file])
 }
 
 /// The memory that each process took at most, over all of the above.
