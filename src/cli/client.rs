@@ -23,7 +23,8 @@ use crate::trust::Authority;
                         undo` takes it away again and brings back what was there before.\n\
                         Examples:\n  warren client sandbox --script >client.sh\n  \
                         warren client sandbox --output-dir client\n  \
-                        warren client sandbox --daemon-set | kubectl apply -f -")]
+                        warren client sandbox --daemon-set | kubectl apply -f -\n  \
+                        warren client sandbox --daemon-set --undo | kubectl apply -f -")]
 pub struct Args {
     /// The environment: the name of a file in environments/, without .toml.
     environment: String,
@@ -37,6 +38,13 @@ pub struct Args {
         help = "Print a ConfigMap and a DaemonSet that give the files to every node"
     )]
     daemon_set: bool,
+    /// Have the `DaemonSet` take the files away again: delete it once its pods are ready.
+    #[arg(
+        long,
+        requires = "daemon_set",
+        help = "Have the DaemonSet take the files away again: delete it once its pods are ready"
+    )]
+    undo: bool,
     /// Write the files to this folder, as they lie below /.
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
@@ -60,7 +68,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CliError> {
         return Ok(());
     }
     if args.daemon_set {
-        context.printer.out(&kit.daemon_set());
+        context.printer.out(&kit.daemon_set(args.undo));
         return Ok(());
     }
     let files = kit.files();

@@ -100,6 +100,10 @@ impl Kit {
     /// takes it away again and brings back what was there before.
     #[must_use]
     pub fn script(&self) -> String {
+        self.script_with(self.hosts.as_deref())
+    }
+
+    fn script_with(&self, hosts: Option<&str>) -> String {
         let name = &self.environment;
         let mut text = format!(
             "#!/bin/sh\n# Lets this machine use the registry of {name}. Undo it with: sh $0 \
@@ -112,7 +116,7 @@ impl Kit {
             let _ = writeln!(text, "{path}");
         }
         text.push_str("'\n\nundo() {\n    for file in $files; do restore \"$file\"; done\n");
-        if self.hosts.is_some() {
+        if hosts.is_some() {
             let _ = writeln!(text, "    unhost {name}");
         }
         text.push_str("}\n\ninstall() {\n");
@@ -124,7 +128,7 @@ impl Kit {
             }
             text.push_str("END_OF_FILE\n");
         }
-        if let Some(line) = &self.hosts {
+        if let Some(line) = hosts {
             let _ = writeln!(text, "    unhost {name}\n    host {name} '{line}'");
         }
         text.push_str(
@@ -134,58 +138,60 @@ impl Kit {
         text
     }
 
-    /// A `ConfigMap` and a `DaemonSet` that give the files to every node. Nodes
-    /// read them without a restart. The hosts line is left out: a node's
-    /// resolver is its administrator's.
+    /// A `ConfigMap` and a `DaemonSet` that run the script on every node: the
+    /// files are put in place and kept there, or with `undo` taken away again, and
+    /// a pod is ready once that is done. Programs read them without a restart. The
+    /// hosts line is left out: a node's resolver is its administrator's.
     #[must_use]
-    pub fn daemon_set(&self) -> String {
+    pub fn daemon_set(&self, undo: bool) -> String {
         let name = format!("warren-client-{}", self.environment);
         let labels = json!({"app.kubernetes.io/name": name});
         let metadata = json!({"name": name, "namespace": NAMESPACE, "labels": labels});
-        let (mut data, mut copy) = (json!({}), String::from("set -eu\n"));
-        for (number, (path, content)) in self.files.iter().enumerate() {
-            // Keys of a ConfigMap hold no slash.
-            let key = format!("file-{number}");
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let _ = writeln!(copy, "mkdir -p /host/{folder}");
-            let _ = writeln!(copy, "cp /files/{key} /host/{path}.new");
-            let _ = writeln!(copy, "mv /host/{path}.new /host/{path}");
-            data[key] = json!(content);
-        }
+        let container = |name: &str, script: &str| {
+            json!({
+                "name": name,
+                "image": IMAGE,
+                "command": ["sh", "-c", script],
+                "env": [{"name": "ROOT", "value": "/host"}],
+                "securityContext": {
+                    // What it writes belongs to root.
+                    "runAsUser": 0,
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "resources": {
+                    "requests": {"cpu": "10m", "memory": "8Mi"},
+                    "limits": {"memory": "32Mi"},
+                },
+                "volumeMounts": [
+                    {"name": "files", "mountPath": "/files", "readOnly": true},
+                    {"name": "etc", "mountPath": "/host/etc"},
+                ],
+            })
+        };
+        let (first, then) =
+            if undo { ("undo", ":") } else { ("install", "sh /files/client.sh install") };
         // It goes on, so that a file that somebody removes comes back.
-        let script = format!("while true; do\n(\n{copy})\nsleep 300\ndone\n");
-        let container = json!({
-            "name": "files",
-            "image": IMAGE,
-            "command": ["sh", "-c", script],
-            "securityContext": {
-                // What it writes belongs to root.
-                "runAsUser": 0,
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"drop": ["ALL"]},
-            },
-            "resources": {
-                "requests": {"cpu": "10m", "memory": "8Mi"},
-                "limits": {"memory": "32Mi"},
-            },
-            "volumeMounts": [
-                {"name": "files", "mountPath": "/files", "readOnly": true},
-                {"name": "etc", "mountPath": "/host/etc"},
-            ],
-        });
+        let keep =
+            format!("trap 'exit 0' TERM\nwhile true; do\nsleep 300 & wait $!\n{then}\ndone\n");
         let pod = json!({
             "automountServiceAccountToken": false,
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container],
+            "initContainers": [container(first, &format!("sh /files/client.sh {first}"))],
+            "containers": [container("keep", &keep)],
             "volumes": [
                 {"name": "files", "configMap": {"name": name}},
                 {"name": "etc", "hostPath": {"path": "/etc", "type": "Directory"}},
             ],
         });
-        let config_map =
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+        let config_map = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"client.sh": self.script_with(None)},
+        });
         let daemon_set = json!({
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
@@ -207,6 +213,10 @@ put() {
         mv "$root/$1" "$root/$1.before-warren"
     fi
     cat >"$root/$1.new"
+    if [ -e "$root/$1.by-warren" ] && cmp -s "$root/$1.new" "$root/$1"; then
+        rm "$root/$1.new"
+        return 0
+    fi
     mv "$root/$1.new" "$root/$1"
     : >"$root/$1.by-warren"
 }
@@ -284,15 +294,23 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_set_holds_every_file() {
-        let kit = Kit::of(&environment(""), Some("PEM\n"));
-        let nodes = yaml::read("x", &kit.daemon_set()).unwrap();
-        let [map, set] = nodes.as_slice() else { panic!("{nodes:?}") };
-        let data = map.get("data").and_then(Node::as_mapping).unwrap();
-        assert_eq!(data.len(), kit.files.len());
-        let text = yaml::write(set);
+    fn the_daemon_set_runs_the_script_either_way() {
+        let address = "address = { ip = \"10.0.0.1\" }";
+        let kit = Kit::of(&environment(address), Some("PEM\n"));
+        let read = |undo| {
+            let nodes = yaml::read("x", &kit.daemon_set(undo)).unwrap();
+            let [map, set] = nodes.as_slice() else { panic!("{nodes:?}") };
+            let script = map.get("data").and_then(|data| data.get("client.sh"));
+            (script.and_then(Node::as_str).unwrap().to_owned(), yaml::write(set))
+        };
+        let (script, set) = read(false);
         for path in kit.files.keys() {
-            assert!(text.contains(&format!("/host/{path}")), "{path}");
+            assert!(script.contains(&format!("put {path} ")), "{path}");
         }
+        assert!(kit.script().contains("10.0.0.1") && !script.contains("10.0.0.1"), "{script}");
+        assert!(set.contains("client.sh install") && !set.contains("undo"), "{set}");
+        let (same, set) = read(true);
+        assert_eq!(same, script);
+        assert!(set.contains("client.sh undo") && !set.contains("install"), "{set}");
     }
 }

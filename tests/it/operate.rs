@@ -200,6 +200,10 @@ fn a_script_installs_and_undoes_itself() {
         let file = format!("machine/etc/{path}/paasregistry.lapin.io/ca.crt");
         assert_eq!(repository.text(&file), authority, "{file}");
     }
+    // What somebody changed is put right, and is not what was there before.
+    repository.write(docker, "somebody's\n");
+    sh("install");
+    assert_eq!(repository.text(docker), authority);
     sh("undo");
     assert_eq!(repository.text("machine/etc/hosts"), "127.0.0.1 localhost\n10.0.0.1 caf\u{e9}\n");
     assert_eq!(repository.text(docker), "an older one\n");
