@@ -90,7 +90,7 @@ bench-registry *arguments="--full":
 
 # Write an OCI image of the registry, static and without root, with no container engine
 image output="target/warren-registry.tar" name="localhost/warren-registry:latest":
-    # What builds the build script runs once, and is shared with nothing here.
+    # The build script runs once and shares no crate with the binary here: it is not optimised.
     CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_OPT_LEVEL=0 RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build --release --locked --bin warren-registry --target {{ arch() }}-unknown-linux-gnu --target-dir target/static
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) {{ warren }} image --binary target/static/{{ arch() }}-unknown-linux-gnu/release/warren-registry --output {{ output }} --name {{ name }}
 

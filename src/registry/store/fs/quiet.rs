@@ -26,7 +26,7 @@ pub(super) enum Rank {
     /// requests wait for.
     Last,
     /// Only what nobody else wants, of the cores and of the disk. It holds nothing
-    /// that a request waits for.
+    /// that a request waits for, but while it sets damaged content aside.
     Idle,
 }
 
