@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::error::{ErrorCode, RegistryError};
@@ -103,7 +103,7 @@ impl Manifest {
             value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let field = |value: &Option<Value>, name: &str| text(value.as_ref()?.get(name));
-        let annotations = found.annotations.and_then(|found| serde_json::from_value(found).ok());
+        let annotations = found.annotations.and_then(|found| annotations(found).ok()).flatten();
         Self {
             subject: field(&found.subject, "digest").and_then(|digest| digest.parse().ok()),
             artifact_type: text(found.artifact_type.as_ref())
@@ -149,10 +149,37 @@ struct Raw {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
-    layers: Option<Vec<RawDescriptor>>,
-    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default, deserialize_with = "list")]
+    layers: Option<List>,
+    #[serde(default, deserialize_with = "list")]
+    manifests: Option<List>,
     subject: Option<RawDescriptor>,
+    #[serde(default, deserialize_with = "annotations")]
     annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A list that is there, or the `null` that Go writes for an empty one.
+#[derive(Deserialize)]
+struct List(Option<Vec<RawDescriptor>>);
+
+impl List {
+    fn descriptors(&self) -> impl Iterator<Item = &RawDescriptor> + Clone {
+        self.0.iter().flatten()
+    }
+}
+
+/// Tells a list that is `null` from none at all.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<List>, D::Error> {
+    List::deserialize(deserializer).map(Some)
+}
+
+/// Annotations as Go reads them: one that is `null` is empty.
+fn annotations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let found = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
+    let whole = |(name, text): (String, Option<String>)| (name, text.unwrap_or_default());
+    Ok(found.map(|found| found.into_iter().map(whole).collect()))
 }
 
 #[derive(Deserialize)]
@@ -188,23 +215,25 @@ impl Raw {
         if !version_2 {
             return Err(invalid("the manifest's schemaVersion must be 2"));
         }
+        let says = |list: &Option<List>| list.as_ref().is_some_and(|list| list.0.is_some());
         match kind {
             Kind::Image if self.config.is_none() || self.layers.is_none() => {
                 return Err(invalid("an image manifest has a config and layers"));
             }
-            Kind::Image if self.manifests.is_some() => {
+            Kind::Image if says(&self.manifests) => {
                 return Err(invalid("an image manifest has no manifests; that is an index"));
             }
             Kind::Index if self.manifests.is_none() => {
                 return Err(invalid("an index has manifests"));
             }
-            Kind::Index if self.config.is_some() || self.layers.is_some() => {
+            Kind::Index if self.config.is_some() || says(&self.layers) => {
                 return Err(invalid("an index has no config and no layers"));
             }
             _ => {}
         }
-        let blobs = self.config.iter().chain(self.layers.iter().flatten());
-        let manifests = self.manifests.iter().flatten();
+        let layers = self.layers.iter().flat_map(List::descriptors);
+        let blobs = self.config.iter().chain(layers);
+        let manifests = self.manifests.iter().flat_map(List::descriptors);
         let subject = self.subject.as_ref().map(RawDescriptor::digest).transpose()?;
         let elsewhere = blobs.clone().filter(|descriptor| !descriptor.is_here()).count();
         let blobs = here(blobs)?;
@@ -286,6 +315,35 @@ mod tests {
         );
         let (_, manifest) = Manifest::parse(Some(media::OCI_MANIFEST), text.as_bytes()).unwrap();
         assert_eq!((manifest.blobs, manifest.elsewhere), (vec![digest], 2));
+    }
+
+    #[test]
+    fn what_go_writes_as_null_is_empty() {
+        let digest = Digest::sha256(b"");
+        let config = format!(r#""schemaVersion":2,"config":{{"digest":"{digest}"}}"#);
+        let text = format!(
+            r#"{{{config},"layers":null,"manifests":null,"subject":null,"annotations":null}}"#
+        );
+        let (_, image) = Manifest::parse(Some(media::OCI_MANIFEST), text.as_bytes()).unwrap();
+        assert_eq!(image, Manifest { blobs: vec![digest], ..Manifest::default() });
+        let text = r#"{"schemaVersion":2,"manifests":null,"layers":null,"config":null,
+                       "annotations":{"a":null,"b":"c"}}"#;
+        let (_, index) = Manifest::parse(Some(media::OCI_INDEX), text.as_bytes()).unwrap();
+        let noted = [("a", ""), ("b", "c")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let noted = Some(BTreeMap::from(noted));
+        assert_eq!(index, Manifest { annotations: noted.clone(), ..Manifest::default() });
+        let (_, unknown) = Manifest::parse(Some("a/x"), text.as_bytes()).unwrap();
+        assert_eq!(unknown.annotations, noted);
+        // But a list that isn't there is no empty one, and nobody has both.
+        for (kind, text) in [
+            (media::OCI_MANIFEST, format!("{{{config}}}")),
+            (media::OCI_MANIFEST, format!(r#"{{{config},"layers":null,"manifests":[]}}"#)),
+            (media::OCI_INDEX, r#"{"schemaVersion":2,"layers":null}"#.to_owned()),
+            (media::OCI_INDEX, r#"{"schemaVersion":2,"manifests":null,"layers":[]}"#.to_owned()),
+        ] {
+            let error = Manifest::parse(Some(kind), text.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::ManifestInvalid, "{text}");
+        }
     }
 
     #[test]

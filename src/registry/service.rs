@@ -23,8 +23,13 @@ pub struct Limits {
     /// Whether a manifest is taken whose blobs or child manifests the
     /// repository doesn't have.
     pub sparse_manifests: bool,
+    /// The largest blob in bytes, none for any; a larger one is answered with
+    /// 413.
+    pub blob_bytes: Option<u64>,
     /// The most repositories on a page of the catalog; a link leads on.
     pub catalog_entries: usize,
+    /// The most tags on a page of a repository's; a link leads on.
+    pub tag_entries: usize,
     /// The most bytes of a page of referrers; a link leads on.
     pub referrers_bytes: usize,
     /// How long an upload that nobody touches is kept.
@@ -43,7 +48,9 @@ impl Default for Limits {
         Self {
             manifest_bytes: 4 * 1024 * 1024,
             sparse_manifests: false,
+            blob_bytes: None,
             catalog_entries: 10_000,
+            tag_entries: 10_000,
             referrers_bytes: 4 * 1024 * 1024,
             upload_expiry: Duration::from_hours(24),
             upload_wait: Duration::from_secs(5),

@@ -84,6 +84,7 @@ impl<S: Store> Registry<S> {
             run.count(Treatment::Examined, found.contents, found.bytes);
             let damaged = found.damaged.len() + found.in_place.len();
             run.count(Treatment::Damaged, damaged as u64, 0);
+            run.count(Treatment::Unreadable, found.unreadable.len() as u64, 0);
             run.end(Outcome::Ok);
         }
         result

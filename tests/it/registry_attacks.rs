@@ -80,16 +80,49 @@ async fn a_head_that_is_too_large_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path(), &["--max-head-size=8"]).await;
     let large = "x".repeat(9000);
-    let answer = http1(server.connect().await, request("GET", "/v2/", &[("x-a", &large)])).await;
-    assert_eq!(answer.status(), 431);
-    let many = Request::get("http://r/v2/").header("x-a", &large).body(Body::empty()).unwrap();
-    assert_eq!(http2(server.connect().await, many).await.status(), 431);
-    // Beyond what is read of a head at all.
+    let one = request("GET", "/v2/", &[("x-a", &large), ("x-request-id", "one")]);
+    let two = Request::get("http://r/v2/").header("x-a", &large).header("x-request-id", "two");
+    let two = two.body(Body::empty()).unwrap();
+    for (answer, id) in [
+        (http1(server.connect().await, one).await, "one"),
+        (http2(server.connect().await, two).await, "two"),
+    ] {
+        assert_eq!(answer.status(), 431);
+        assert_eq!(header(&answer, "x-request-id"), id, "it was looked at as every other");
+    }
+    // Not whole, and as much as is read of a head: the limit and 4 KiB.
+    let mut stream = server.connect().await;
+    let head = "GET /v2/ HTTP/1.1\r\nx-a: ";
+    let head = format!("{head}{}", "x".repeat((12 << 10) - head.len()));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 431");
+    // Far beyond it.
     let mut stream = server.connect().await;
     let head = format!("GET /v2/ HTTP/1.1\r\nx-a: {}", "x".repeat(1 << 20));
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = to_the_end(&mut stream).await;
     still_answers(&server).await;
+    for (operation, method) in [("version", "GET"), ("other", "other")] {
+        let labels = format!(r#"operation="{operation}",method="{method}",status="4xx""#);
+        counted(&server, &format!("warren_registry_http_requests_total{{{labels}}} 2")).await;
+    }
+}
+
+/// Waits for a line of the metrics: a client sees the end of its connection
+/// before that is counted.
+async fn counted(server: &Running, line: &str) {
+    let mut text = String::new();
+    for _ in 0..600 {
+        let answer = server.get("/metrics", &[]).await;
+        text = String::from_utf8(answer.body().to_vec()).unwrap();
+        if text.lines().any(|found| found == line) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{line} is not in\n{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,4 +448,51 @@ async fn an_answer_that_nobody_takes_ends_with_its_connection() {
     drop(read);
     pings.await.unwrap();
     still_answers(&server).await;
+}
+
+/// What the server's first frame, its settings, says of one of them.
+async fn setting(stream: &mut TcpStream, which: u16) -> u32 {
+    let mut start = [0; 9];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(start[3], SETTINGS);
+    let length = usize::from(start[1]) << 8 | usize::from(start[2]);
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).await.unwrap();
+    let found = payload.chunks_exact(6).find(|pair| pair[..2] == which.to_be_bytes());
+    u32::from_be_bytes(found.expect("the setting is there")[2..].try_into().unwrap())
+}
+
+/// What nobody has read yet lies in memory, of each connection as much as its
+/// window is large.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_over_http_2_gets_small_windows() {
+    const INITIAL_WINDOW_SIZE: u16 = 4;
+    const CROWD: usize = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &[]).await;
+    let mut crowd = Vec::new();
+    let mut windows = Vec::new();
+    for _ in 0..CROWD {
+        let mut stream = opened(&server).await;
+        windows.push(setting(&mut stream, INITIAL_WINDOW_SIZE).await);
+        crowd.push(stream);
+    }
+    assert_eq!((windows[0], windows[CROWD - 1]), (1 << 20, 1 << 16));
+    // Small ones are enough for a push.
+    let blob = vec![b'x'; 1 << 20];
+    let digest = Digest::sha256(&blob);
+    let push = Request::post(format!("http://r/v2/a/blobs/uploads/?digest={digest}"));
+    let push = push.body(Body::from(blob)).unwrap();
+    assert_eq!(http2(server.connect().await, push).await.status(), 201);
+    drop(crowd);
+    let mut again = 0;
+    for _ in 0..600 {
+        let mut stream = opened(&server).await;
+        again = setting(&mut stream, INITIAL_WINDOW_SIZE).await;
+        if again == 1 << 20 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(again, 1 << 20, "the crowd has gone");
 }

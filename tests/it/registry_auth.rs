@@ -296,9 +296,36 @@ async fn a_token_is_good_for_its_scope_alone() {
             assert!(challenge.ends_with(",error=\"insufficient_scope\""), "{challenge}");
         }
     }
+    // What a request needs may have been asked for in several scopes.
+    let query = "?scope=repository:a:pull&scope=repository:a:push%20repository:a:pull";
+    let several = format!("Bearer {}", server.token("rabbit", "s3cr3t:p@55:", query).await);
+    let push = request("POST", "/v2/a/blobs/uploads/", &[("authorization", &several)]);
+    assert_eq!(server.send(push).await.status(), 202);
     // A token does not get its user another one.
     let answer = server.get("/login", &[("authorization", &bearer)]).await;
     assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_more_than_can_be_in_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), USER).await;
+    let query = |count: usize| {
+        let scopes = (0..count).map(|number| format!("repository:team/{number}:pull,push"));
+        format!("/login?scope={}", scopes.collect::<Vec<_>>().join("%20"))
+    };
+    let right = basic("rabbit", "s3cr3t:p@55:");
+    let answer = server.get(&query(50), &[("authorization", &right)]).await;
+    assert_eq!(answer.status(), 200);
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    let bearer = format!("Bearer {}", body["token"].as_str().unwrap());
+    let push = request("POST", "/v2/team/49/blobs/uploads/", &[("authorization", &bearer)]);
+    assert_eq!(server.send(push).await.status(), 202);
+    let answer = server.get(&query(500), &[("authorization", &right)]).await;
+    assert_eq!(answer.status(), 400);
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(body["errors"][0]["code"], "UNSUPPORTED");
+    assert!(body["errors"][0]["message"].as_str().unwrap().contains("fewer scopes"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,6 +404,42 @@ async fn who_guesses_passwords_waits_and_nobody_else_does() {
     assert_eq!(server.get("/v2/", &headers).await.status(), 200, "a token is no guess");
 }
 
+/// Each name costs a hash, whether there is such a user or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_names_of_one_client_lock_nobody_out_who_was_there_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("htpasswd");
+    let text = format!("alice:{0}\nbob:{0}\n", argon2id("right"));
+    warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Owner).unwrap();
+    let users = ["--htpasswd", file.to_str().unwrap(), "--trusted-proxies", "127.0.0.0/8"];
+    let server = Running::start(&dir.path().join("data"), &users).await;
+    let log_in = async |client: &str, user: &str| {
+        let credentials = basic(user, "right");
+        let headers = [("authorization", credentials.as_str()), ("x-forwarded-for", client)];
+        server.get("/v2/", &headers).await
+    };
+    // Both are addresses of one client.
+    let (here, too, elsewhere) = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1");
+    assert_eq!(log_in(here, "alice").await.status(), 200);
+    let (mut wrong, mut refused) = (0, 0);
+    for number in 0..200 {
+        let answer = log_in(if number % 2 == 0 { here } else { too }, &number.to_string()).await;
+        match answer.status().as_u16() {
+            401 => wrong += 1,
+            429 => {
+                assert!((1..=9).contains(&header(&answer, "retry-after").parse().unwrap()));
+                assert!(String::from_utf8_lossy(answer.body()).contains("TOOMANYREQUESTS"));
+                refused += 1;
+            }
+            status => panic!("{status}"),
+        }
+    }
+    assert!(wrong >= 100 && refused > 0, "{wrong} and {refused}");
+    assert_eq!(log_in(here, "alice").await.status(), 200);
+    assert_eq!(log_in(too, "alice").await.status(), 200);
+    assert_eq!(log_in(elsewhere, "bob").await.status(), 200);
+}
+
 /// Many attempts at once do not get past the throttle together.
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_at_once_are_checked_one_by_one() {
@@ -398,7 +461,7 @@ async fn attempts_at_once_are_checked_one_by_one() {
         match guess.await.unwrap() {
             Err(Refused::Wrong) => wrong += 1,
             Err(Refused::TooSoon(_)) => {}
-            Ok(identity) => panic!("{identity:?}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(wrong, 5);

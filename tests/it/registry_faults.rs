@@ -4,7 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -142,7 +142,8 @@ async fn a_large_upload_goes_on_from_what_was_written_before_the_disk_was_full()
 }
 
 async fn large_upload_on_a_full_disk(options: FsOptions) {
-    const BATCH: usize = 600 * 1024;
+    // What the store gathers before it writes.
+    const BATCH: usize = 1024 * 1024;
     let root = tempfile::tempdir().unwrap();
     let script = Arc::new(Script::default());
     let options = FsOptions { faults: Some(script.clone()), ..options };
@@ -193,13 +194,18 @@ async fn whatever_step_fails_nothing_half_written_is_served() {
             script.heal();
 
             let reply = client.get(&format!("/v2/a/blobs/{blob}")).await;
-            match pushed {
-                201 => assert_eq!(reply.body, b"blob", "{step:?} {spare}"),
-                _ => assert!(matches!(reply.status.as_u16(), 200 | 404), "{step:?} {spare}"),
+            match (pushed, reply.status.as_u16()) {
+                // It may be in its place before the step that failed; then it is whole.
+                (201, status) | (_, status @ 200) => {
+                    let found = (status, &*reply.body);
+                    assert_eq!(found, (200, &b"blob"[..]), "{step:?} {spare}");
+                }
+                (_, status) => assert_eq!(status, 404, "{step:?} {spare}"),
             }
             let reply = client.get("/v2/a/manifests/tag").await;
             reply.expect(200);
             let digest = reply.header("docker-content-digest");
+            assert_eq!(Digest::sha256(&reply.body).to_string(), digest, "{step:?} {spare}");
             if put == 201 {
                 assert_eq!(digest, new.to_string(), "{step:?} {spare}");
             } else {
@@ -257,6 +263,52 @@ async fn a_sync_that_fails_is_no_success_and_the_data_is_not_trusted_again() {
     assert_eq!(client.files(), ["layout"]);
     client.send(&line, &[], Body::empty()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+}
+
+/// A disk that fails to sync a file once, when it is told to, and says so once.
+#[derive(Default)]
+struct BadSync {
+    next: AtomicBool,
+}
+
+impl Faults for BadSync {
+    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+        let fails = step == Step::Sync && self.next.swap(false, Ordering::SeqCst);
+        if fails { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
+    }
+}
+
+/// What is synced ahead is synced while the client still sends, and the sync at
+/// the end would go well. Nothing else of a `PATCH` is synced.
+#[tokio::test]
+async fn a_sync_ahead_that_fails_is_told_to_the_client_and_nothing_is_served() {
+    // More than an upload leaves to the system before it syncs.
+    const PIECES: usize = 40;
+    let root = tempfile::tempdir().unwrap();
+    let disk = Arc::new(BadSync::default());
+    let options = FsOptions { faults: Some(disk.clone()), ..FsOptions::default() };
+    let store = FsStore::open_with(root.path(), options).unwrap();
+    let client = Client::with(root, Registry::new(store));
+    let piece = Bytes::from((0..=250).cycle().take(1 << 20).collect::<Vec<u8>>());
+    let digest = Digest::sha256(&piece.repeat(PIECES));
+    let pieces = || {
+        let pieces = std::iter::repeat_n(piece.clone(), PIECES);
+        Body::from_stream(futures_util::stream::iter(pieces.map(Ok::<_, io::Error>)))
+    };
+    let location = client.start("a").await;
+    for line in [format!("PATCH {location}"), format!("POST /v2/a/blobs/uploads/?digest={digest}")]
+    {
+        disk.next.store(true, Ordering::SeqCst);
+        client.send(&line, &[], pieces()).await.expect_error(500, "UNKNOWN");
+        assert!(!disk.next.load(Ordering::SeqCst), "{line}: it was not synced");
+        assert_eq!(client.files(), ["layout"], "{line}");
+    }
+    let line = format!("PUT {location}?digest={digest}");
+    client.send(&line, &[], Body::empty()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
+    let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+    client.send(&line, &[], pieces()).await.expect(201);
+    assert_eq!(Digest::sha256(&client.get(&format!("/v2/a/blobs/{digest}")).await.body), digest);
 }
 
 async fn readiness(server: &Running) -> u16 {
@@ -646,4 +698,64 @@ async fn pushes_at_the_same_time_do_not_disturb_each_other() {
     let text = r#"{"schemaVersion": 2, "manifests": []}"#;
     client.push_manifest("r0", "x", media::OCI_INDEX, text).await;
     assert!(!client.files().iter().any(|path| path.starts_with("tmp/")));
+}
+
+/// Whether a pull gave all of a blob.
+async fn whole(store: &FsStore, digest: &Digest) -> bool {
+    let Ok(Some(mut read)) = store.blob_read(&"a".parse().unwrap(), digest, None).await else {
+        return false;
+    };
+    loop {
+        match std::future::poll_fn(|cx| read.stream.poll_chunk(cx)).await {
+            None => return true,
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return false,
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_that_the_disk_does_not_give_back_is_healed_by_a_push() {
+    let root = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    let (here, digest) = ("a".parse().unwrap(), Digest::sha256(b"blob"));
+    let push = async |store: &FsStore| {
+        let mut upload = store.upload_once(&here, Algorithm::Sha256).await.unwrap();
+        upload.write(Bytes::from_static(b"blob")).await.unwrap();
+        upload.finish(&digest).await.unwrap();
+    };
+    push(&open(root.path(), &script).unwrap()).await;
+    // Opened anew, it reads what it has not read before.
+    let store = open(root.path(), &script).unwrap();
+    let mut lost = 0;
+    for spare in 0.. {
+        script.fail(Step::Read, Fault::Eio, spare);
+        let whole = whole(&store, &digest).await;
+        script.heal();
+        if whole {
+            break;
+        }
+        // What failed before the content itself says nothing of that.
+        lost += usize::from(store.blob_size(&here, &digest).await.unwrap().is_none());
+    }
+    assert_eq!(lost, 1);
+    push(&store).await;
+    assert_eq!(store.blob_size(&here, &digest).await.unwrap(), Some(4));
+}
+
+#[test]
+fn what_a_killed_process_left_is_durable_before_anyone_builds_on_it() {
+    let root = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    drop(open(root.path(), &script).unwrap());
+    script.fail(Step::Sync, Fault::Eio, 0);
+    drop(open(root.path(), &script).unwrap());
+    let left = root.path().join("processes/0123456789abcdef0123456789abcdef");
+    std::fs::File::create(&left).unwrap();
+    assert!(open(root.path(), &script).is_err(), "nobody knows whether it is durable");
+    assert!(left.exists(), "who comes next has to know");
+    script.heal();
+    let store = open(root.path(), &script).unwrap();
+    assert!(!left.exists());
+    drop(store);
 }

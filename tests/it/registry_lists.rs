@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use serde_json::json;
+use warren::digest::Digest;
 use warren::fs;
 use warren::registry::access::Permissions;
+use warren::registry::name::RepositoryName;
 use warren::registry::service::Registry;
-use warren::registry::store::FsStore;
+use warren::registry::store::{
+    Expected, FsStore, MemoryStore, Required, Store as _, StoredManifest,
+};
 
 use crate::registry_client::Client;
 
@@ -43,6 +47,32 @@ async fn lists_come_in_pages() {
     assert_eq!(page.json(), json!({"repositories": ["a/b"]}));
     client.permissions = Some(Permissions::new(|name, _| name.as_str() == "a-b"));
     assert_eq!(client.get("/v2/_catalog").await.json(), json!({"repositories": ["a-b"]}));
+}
+
+#[tokio::test]
+async fn no_page_of_tags_is_longer_than_ten_thousand() {
+    const TAGS: usize = 10_001;
+    let (store, name) = (MemoryStore::new(), "a".parse::<RepositoryName>().unwrap());
+    let digest = Digest::sha256(b"{}");
+    let manifest =
+        StoredManifest { digest: digest.clone(), media_type: "a/b".to_owned(), bytes: "{}".into() };
+    store.manifest_put(&name, &manifest, None, &Required::default()).await.unwrap();
+    let tags: Vec<String> = (0..TAGS).map(|number| format!("{number:05}")).collect();
+    for tag in &tags {
+        let tag = tag.parse().unwrap();
+        store.tag_set(&name, &tag, &digest, &Expected::Anything).await.unwrap();
+    }
+    let client = Client::with(tempfile::tempdir().unwrap(), Registry::new(store));
+    for query in ["", "?n=10001", "?n=18446744073709551615"] {
+        let page = client.get(&format!("/v2/a/tags/list{query}")).await;
+        page.expect(200);
+        assert_eq!(page.json(), json!({"name": "a", "tags": tags[..TAGS - 1]}), "{query}");
+        let link = "</v2/a/tags/list?n=10000&last=09999>; rel=\"next\"";
+        assert_eq!(page.header("link"), link, "{query}");
+    }
+    let rest = client.get("/v2/a/tags/list?n=10000&last=09999").await;
+    assert_eq!(rest.json()["tags"], json!(["10000"]));
+    assert!(!rest.headers.contains_key("link"));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What an operator sees of a registry: metrics, request ids, audit, traces.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -326,4 +328,69 @@ fn the_audit_has_every_way_to_push_mount_and_delete_a_blob() {
             format!("delete_blob b {blob} - refused"),
         ]
     );
+}
+
+/// Waits for a line of the metrics, however long a busy machine takes for it.
+fn until(process: &Process, line: &str) {
+    for _ in 0..1200 {
+        let text = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+        if text.lines().any(|found| found == line) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("the metrics never have {line}");
+}
+
+/// A push that waits for another one while its client goes away: it is done,
+/// and that it was is written down.
+#[test]
+fn a_write_is_in_the_audit_although_its_client_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["-U", "alice", "-P", "secret"]);
+    let authorization = basic("alice", "secret");
+    let headers = [("authorization", authorization.as_str())];
+    let path = process.send("POST /v2/a/blobs/uploads/", &headers, b"");
+    let path = path.header("location");
+    let connect = |line: &str, rest: &str| {
+        let mut stream = TcpStream::connect(&process.address).unwrap();
+        let head =
+            format!("{line} HTTP/1.1\r\nhost: r\r\nauthorization: {authorization}\r\n{rest}");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let mut first =
+        connect(&format!("PATCH {path}"), "expect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    let mut go_on = [0; 25];
+    first.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n", "the upload is taken");
+    let digest = Digest::sha256(b"abc");
+    let second = connect(
+        &format!("PUT {path}?digest={digest}"),
+        "x-request-id: gone\r\ncontent-length: 1\r\n\r\nc",
+    );
+    until(&process, "warren_registry_uploads_in_flight 2");
+    drop(second);
+    until(&process, r#"warren_registry_connections_closed_early_total{reason="broken"} 1"#);
+    first.write_all(b"ab").unwrap();
+    let mut status = [0; 12];
+    first.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 202");
+
+    let of = |line: &Value| line["span"]["request_id"] == "gone";
+    let request = process.line(|line| of(line) && line["message"] == "request");
+    assert_eq!((&request["method"], &request["user"]), (&json!("PUT"), &json!("alice")));
+    let audit = process.line(|line| of(line) && line["target"] == "audit");
+    assert_eq!(audit["action"], "push_blob");
+    assert_eq!(audit["user"], "alice");
+    assert_eq!(audit["request_id"], "gone");
+    let blob = process.send(&format!("GET /v2/a/blobs/{digest}"), &headers, b"");
+    assert_eq!(audit["outcome"] == "ok", blob.status == 200);
+    let labels = r#"operation="finish_upload",method="PUT""#;
+    let text = String::from_utf8(process.send("GET /metrics", &[], b"").body).unwrap();
+    assert!(text.contains(labels), "{text}");
+    process.terminate();
+    let left = process.ended();
+    let again = left.iter().filter(|line| line.contains("gone") && line.contains("audit"));
+    assert_eq!(again.count(), 0, "and once only");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -94,6 +94,32 @@ impl Process {
     pub fn kill(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    /// SIGSTOP: all of it stands still where it is, until it goes on or is killed.
+    pub fn freeze(&self) {
+        use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).unwrap();
+        // The signal is only on its way by then; this waits for the last thread.
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "it ended by itself");
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn thaw(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    }
+
+    /// [`Process::ended`], which must not take longer than this.
+    pub fn ended_within(mut self, time: Duration) -> Vec<String> {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < time, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.ended()
     }
 
     /// Waits for its end, which must be a good one, and gives the log's rest.

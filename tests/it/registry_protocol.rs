@@ -16,7 +16,9 @@ async fn the_version_check() {
         assert_eq!(reply.json(), json!({}));
     }
     client.send("HEAD /v2/", &[], Body::empty()).await.expect(200);
-    client.send("POST /v2/", &[], Body::empty()).await.expect_error(405, "UNSUPPORTED");
+    let reply = client.send("POST /v2/", &[], Body::empty()).await;
+    reply.expect_error(405, "UNSUPPORTED");
+    assert_eq!(reply.header("allow"), "GET, HEAD");
 }
 
 #[tokio::test]

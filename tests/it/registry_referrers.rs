@@ -178,3 +178,34 @@ async fn what_the_tag_schema_lists_is_listed() {
     client.push_manifest("a", &tag, "application/vnd.example", "not even JSON").await;
     assert_eq!(digests(&pages(&client, &path).await), [both.to_string()]);
 }
+
+#[tokio::test]
+async fn a_damaged_manifest_takes_the_list_away_from_no_other() {
+    let subject = Digest::sha256(b"subject");
+    let (client, mut expected) = before_the_list(&subject, 3).await;
+    let named: Vec<_> = expected
+        .iter()
+        .map(|digest| json!({"mediaType": media::OCI_INDEX, "digest": digest, "size": 1}))
+        .collect();
+    let index = json!({"schemaVersion": 2, "manifests": named}).to_string();
+    let tag = format!("sha256-{}", subject.hex());
+    let index = client.push_manifest("a", &tag, media::OCI_INDEX, &index).await;
+    let listed = client.push_manifest("a", "x", media::OCI_INDEX, &referrer(&subject, "l")).await;
+    let lose = |digest: &Digest| {
+        let hex = digest.hex();
+        let file = client.root.path().join("blobs/sha256").join(&hex[..2]).join(hex);
+        assert!(warren::fs::remove_file(&file).unwrap());
+    };
+    lose(&expected.remove(0).parse().unwrap());
+    expected.push(listed.to_string());
+    expected.sort();
+    let path = format!("/v2/a/referrers/{subject}");
+    let page = client.get(&path).await;
+    page.expect(200);
+    assert_eq!(digests(&[page]), expected);
+    // Nor does a damaged index by the tag schema.
+    lose(&index);
+    let page = client.get(&path).await;
+    page.expect(200);
+    assert_eq!(digests(&[page]), [listed.to_string()]);
+}

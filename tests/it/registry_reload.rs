@@ -10,6 +10,8 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use warren::digest::Digest;
 use warren::fs::{self, Access};
 
 use crate::registry_support::{Running, basic, http1, request, tls};
@@ -131,6 +133,11 @@ impl Version {
 
     /// Whether the server shows this certificate to a new connection.
     async fn is_served(&self, server: &Running) -> bool {
+        self.is_shown(server.connect().await).await
+    }
+
+    /// Whether it is what whoever is at the other end shows.
+    async fn is_shown(&self, stream: TcpStream) -> bool {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -141,7 +148,7 @@ impl Version {
             .with_no_client_auth();
         let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-        connector.connect(name, server.connect().await).await.is_ok()
+        connector.connect(name, stream).await.is_ok()
     }
 }
 
@@ -214,7 +221,7 @@ async fn a_request_under_way_ends_as_it_began() {
     write(&users, &format!("alice:{}\n", bcrypt::hash("alice", 4).unwrap()));
     let arguments = ["--htpasswd", users.to_str().unwrap()];
     let server = Running::start(&dir.path().join("data"), &arguments).await;
-    let digest = warren::digest::Digest::sha256(b"0123456789");
+    let digest = Digest::sha256(b"0123456789");
     let mut push = server.connect().await;
     let head = format!(
         "POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: r\r\nAuthorization: {}\r\n\
@@ -234,6 +241,45 @@ async fn a_request_under_way_ends_as_it_began() {
     let mut answer = [0; 12];
     push.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 201");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_under_way_ends_whole_whoever_may_pull_by_then() {
+    // More than the buffers of a socket hold on both sides.
+    const LARGE: usize = 48 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    write(&users, &format!("alice:{}\n", bcrypt::hash("alice", 4).unwrap()));
+    let arguments = ["--htpasswd", users.to_str().unwrap()];
+    let server = Running::start(&dir.path().join("data"), &arguments).await;
+    let blob: Vec<u8> = (0..251).cycle().take(LARGE).collect();
+    let digest = Digest::sha256(&blob);
+    let alice = basic("alice", "alice");
+    let push = Request::post(format!("/v2/a/blobs/uploads/?digest={digest}"))
+        .header("host", "r.example")
+        .header("authorization", &alice)
+        .body(Body::from(blob.clone()))
+        .unwrap();
+    assert_eq!(server.send(push).await.status(), 201);
+
+    let stream = TokioIo::new(server.connect().await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let path = format!("/v2/a/blobs/{digest}");
+    let get = || request("GET", &path, &[("authorization", &alice)]);
+    let answer = sender.send_request(get()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    write(&users, &format!("bob:{}\n", bcrypt::hash("bob", 4).unwrap()));
+    server.reloader.reload().unwrap();
+    assert_eq!(server.send(get()).await.status(), 401);
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert_eq!(first.len() + rest.len(), LARGE);
+    assert!(blob.starts_with(&first) && blob.ends_with(&rest));
+    // The next request on the same connection is one by the new rules.
+    sender.ready().await.unwrap();
+    assert_eq!(sender.send_request(get()).await.unwrap().status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,15 +349,15 @@ async fn a_broken_file_is_refused_by_name_and_line_with_all_that_came_with_it() 
     assert_eq!([status(&mut open, "alice").await, status(&mut open, "bob").await], [401, 404]);
 }
 
-/// A running binary and what it has logged so far.
-struct Binary {
+/// A running binary and what it has logged so far, as text.
+pub struct Binary {
     child: std::process::Child,
     log: std::io::BufReader<std::process::ChildStderr>,
     text: String,
 }
 
 impl Binary {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_warren-registry"))
             .args(arguments)
             .env_clear()
@@ -336,9 +382,25 @@ impl Binary {
         }
     }
 
+    /// Waits until it listens, and says where.
+    pub fn listens(&mut self) -> String {
+        let line = self.wait_for("listening");
+        let (_, address) = line.split_once("address=").unwrap();
+        address.split_whitespace().next().unwrap().to_owned()
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Has it end, which it must do well, and gives all of its log.
+    pub fn ended(mut self) -> String {
+        use std::io::Read as _;
+        self.signal(rustix::process::Signal::TERM);
+        self.log.read_to_string(&mut self.text).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.text);
+        std::mem::take(&mut self.text)
     }
 }
 
@@ -350,6 +412,58 @@ impl Drop for Binary {
 }
 
 const KEY: &str = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldCBzZWNyZXQ=";
+const OTHER_KEY: &str = "YW5vdGhlciBvbmUgYW5vdGhlciBvbmUgYW5vdGhlciBvbmUgYW5vdGhlcg==";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_takes_a_new_policy_certificate_and_token_key() {
+    let (old, new) = (Version::new("alice"), Version::new("alice"));
+    let mut mount = Mount::new(&old.files());
+    let [key, data] = ["key", "data"].map(|name| mount.path(name));
+    write(&key, KEY);
+    let arguments = mount.arguments(&[
+        "--bind=127.0.0.1:0",
+        "--reload-interval=0",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--token-key-file",
+        key.to_str().unwrap(),
+    ]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut binary = Binary::start(&arguments);
+    let address = binary.listens();
+    let connect = async || TcpStream::connect(&address).await.unwrap();
+    let get = async |version: &Version, path: &str, credentials: &str| {
+        let (stream, _) = tls(connect().await, &version.certificate, "localhost", &[]).await;
+        http1(stream, request("GET", path, &[("authorization", credentials)])).await
+    };
+    let status = async |version: &Version, name: &str, credentials: &str| {
+        let path = format!("/v2/{name}/tags/list");
+        get(version, &path, credentials).await.status().as_u16()
+    };
+    let alice = basic("alice", "alice");
+    let log_in = async |version: &Version, name: &str| {
+        let path = format!("/login?scope=repository:{name}:pull");
+        let answer = get(version, &path, &alice).await;
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        format!("Bearer {}", body["token"].as_str().unwrap())
+    };
+    let before = log_in(&old, "a").await;
+    assert_eq!(status(&old, "a", &before).await, 404);
+    assert_eq!(status(&old, "a", &alice).await, 404);
+
+    let elsewhere = "[[rule]]\nusers = [\"*\"]\nrepositories = [\"b\"]\nactions = [\"pull\"]\n";
+    mount.swap(&new.broken("policy.toml", elsewhere));
+    write(&key, OTHER_KEY);
+    binary.signal(rustix::process::Signal::HUP);
+    binary.wait_for("are read again");
+    assert!(new.is_shown(connect().await).await && !old.is_shown(connect().await).await);
+    // By the old key, which would be 403 otherwise.
+    assert_eq!(status(&new, "a", &before).await, 401);
+    assert_eq!([status(&new, "a", &alice).await, status(&new, "b", &alice).await], [403, 404]);
+    let after = log_in(&new, "b").await;
+    assert_eq!(status(&new, "b", &after).await, 404);
+    binary.ended();
+}
 
 #[test]
 fn a_hangup_reloads_and_no_output_ever_shows_a_secret() {
@@ -387,9 +501,7 @@ fn a_hangup_reloads_and_no_output_ever_shows_a_secret() {
         "-P",
         "carol-s3cret",
     ]);
-    let line = binary.wait_for("listening");
-    let (_, address) = line.split_once("address=").unwrap();
-    let address = address.split_whitespace().next().unwrap().to_owned();
+    let address = binary.listens();
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     let get = |path: &str, credentials: &str| {
         let url = format!("http://{address}{path}");

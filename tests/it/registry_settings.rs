@@ -102,10 +102,7 @@ fn every_flag_of_2020_is_known() {
     assert_eq!(settings.max_manifest_size.value, 8 << 20);
     assert_eq!(settings.max_blob_size.value, Some(100 << 20));
     assert_eq!(settings.log_level.value, "DEBUG");
-    assert_eq!(
-        settings.unserved(),
-        ["proxied registries (flag --proxy-docker-hub)", "blob size limit (flag --max-blob-size)",]
-    );
+    assert_eq!(settings.unserved(), ["proxied registries (flag --proxy-docker-hub)"]);
 }
 
 #[test]
@@ -133,6 +130,61 @@ fn tls_and_port_follow_the_generation() {
         assert_eq!(settings.tls.value, *tls, "{arguments:?}");
         assert_eq!(bound(&settings), [address], "{arguments:?}");
     }
+}
+
+/// One more flag on a line of 2020 must not serve in plain what was encrypted.
+#[test]
+fn what_is_added_to_a_line_of_2020_does_not_end_its_tls() {
+    let default = on("./certs/domain.crt", "./certs/domain.key");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trow.yaml");
+    let write = |text: &str| {
+        warren::fs::write_atomic(&file, text.as_bytes(), warren::fs::Access::Everyone).unwrap();
+    };
+    write("registry_proxies:\n");
+    let config = format!("--config-file={}", file.display());
+    let old = "-n h -u u --password-file f".split(' ').collect::<Vec<_>>();
+    let with = |more: &[&str]| resolve(&[old.as_slice(), more].concat());
+    for more in [
+        &[][..],
+        &["--htpasswd=x"],
+        &["--cors=https://a"],
+        &[&*config],
+        &["--policy=x", "--metrics=off", "--max-uploads=1"],
+        &["--htpasswd=x", "--cors=https://a", &*config],
+    ] {
+        let settings = with(more);
+        assert_eq!(settings.tls.value, default, "{more:?}");
+        assert_eq!(bound(&settings), ["0.0.0.0:8443"], "{more:?}");
+        assert!(settings.validation.value.is_some(), "{more:?}");
+        assert_eq!(settings.warnings, [""; 0], "{more:?}");
+    }
+    // Where something says how to listen the line is a newer one, and says so.
+    for (more, tls, address, warned) in [
+        (&["--bind=[::]:5"][..], &Tls::Off, "[::]:5", Some("--bind")),
+        (&["--environment=sandbox"], &Tls::Off, "[::]:8000", Some("--environment")),
+        (&["--bind=[::]:5", "--htpasswd=x"], &Tls::Off, "[::]:5", Some("--bind")),
+        (&["--bind=[::]:5", "--no-tls"], &Tls::Off, "[::]:5", None),
+        (&["--environment=sandbox", "--no-tls"], &Tls::Off, "[::]:8000", None),
+        (&["--bind=[::]:5", "--tls"], &default, "[::]:5", None),
+        (&["--bind=[::]:5", "-c", "./certs/domain.crt"], &default, "[::]:5", None),
+        (&["--tls"], &default, "[::]:8000", None),
+    ] {
+        let settings = with(more);
+        assert_eq!((&settings.tls.value, bound(&settings)), (tls, vec![address.to_owned()]));
+        let said = settings.warnings.iter().find(|warning| warning.starts_with("TLS is off: "));
+        assert_eq!(said.is_some(), warned.is_some(), "{more:?}: {said:?}");
+        if let Some((said, newer)) = said.zip(warned) {
+            let way_out = said.contains("--tls") && said.contains("--no-tls");
+            assert!(said.contains(newer) && way_out, "{said}");
+        }
+    }
+    let newer = ["-U", "u", "-P", "p", "--bind=[::]:5", "--max-manifest-size=8"];
+    assert_eq!(resolve(&newer).warnings, [""; 0]);
+    // Rules of the file stand in the place of those that nobody named.
+    write("registry_proxies:\nimage_validation:\n  default: Deny\n  allow: []\n  deny: []\n");
+    assert!(with(&[&*config]).validation.value.is_none());
+    assert!(with(&[&*config, "--allow-docker-official"]).validation.value.is_some());
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Clients that push, mount, tag, delete and pull without pause, while the
-//! server collects without pause (`soak`) or is killed again and again
-//! (`kill`). Whatever was acknowledged must be there, whole.
+//! Clients that push, mount, tag, delete and pull without pause, some of them in
+//! a repository of their own and some in one that they share, while the server
+//! collects without pause (`soak`) or is killed again and again (`kill`).
+//! Whatever was acknowledged must be there, whole.
 //!
 //! The default suite runs both for a moment. `WARREN_SOAK_SECONDS` and
 //! `WARREN_KILL_ROUNDS` make them long.
 
-use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,6 +19,7 @@ use warren::digest::Digest;
 use warren::registry::media;
 
 use crate::registry_process::Process;
+use crate::tag_model::{Change, Tags};
 
 /// A collection every second, of what nobody touched for three: a push takes
 /// less, and between two operations nothing stays unused for long.
@@ -30,7 +32,28 @@ const UPKEEP: [&str; 6] = [
     "--log-level=warn,warren=info",
 ];
 
-const WORKERS: u64 = 4;
+/// How many clients have a repository of their own.
+const OWNERS: u64 = 4;
+
+/// How many clients there are beside them, all in one repository.
+const SHARERS: u64 = 2;
+
+/// How many tags each repository has.
+const TAGS: u64 = 5;
+
+/// How long a manifest that was pulled is kept at least, whatever becomes of its
+/// tag: the lease of three seconds, which may be noted a sixteenth of it late.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// The repository of a client; the first that is no owner's is shared.
+fn repository_of(client: u64) -> String {
+    if client < OWNERS { format!("worker/{client}") } else { "shared".to_owned() }
+}
+
+/// What each repository's tags may lead to, in the order of the clients.
+fn nothing_yet() -> Vec<Tags> {
+    (0..=OWNERS).map(|_| Tags::default()).collect()
+}
 
 /// Numbers that look random and are the same each time.
 struct Numbers(u64);
@@ -54,14 +77,6 @@ fn content(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// What one worker knows of its repository.
-#[derive(Default)]
-struct Known {
-    /// What each tag may point to: one digest or nothing, and more where an
-    /// answer never came.
-    tags: BTreeMap<String, Vec<Option<Digest>>>,
-}
-
 /// The connection broke, as it does when the server is killed, or when it cuts
 /// a blob that is damaged.
 #[derive(Debug)]
@@ -76,8 +91,10 @@ impl From<ureq::Error> for Gone {
 struct Worker<'a> {
     server: &'a Process,
     repository: String,
+    tags: &'a Tags,
+    /// Whether nobody else writes to it.
+    alone: bool,
     numbers: Numbers,
-    known: &'a mut Known,
     counts: &'a Counts,
 }
 
@@ -86,8 +103,18 @@ struct Worker<'a> {
 struct Counts {
     pushes: AtomicU64,
     pulls: AtomicU64,
+    /// Those of them from the repository that is shared.
+    shared: AtomicU64,
     mounts: AtomicU64,
     deletes: AtomicU64,
+}
+
+impl Counts {
+    /// Whether there was some of everything.
+    fn all(&self) -> bool {
+        let counts = [&self.pushes, &self.pulls, &self.shared, &self.mounts, &self.deletes];
+        counts.into_iter().all(|count| count.load(Ordering::Relaxed) > 0)
+    }
 }
 
 impl Worker<'_> {
@@ -95,6 +122,10 @@ impl Worker<'_> {
         let headers = [("content-type", kind)];
         let answer = self.server.try_send(line, &headers, body)?;
         Ok((answer.status, answer.body))
+    }
+
+    fn tag(&mut self) -> String {
+        format!("t{}", self.numbers.below(TAGS))
     }
 
     /// Pushes a blob in one of the ways that clients have.
@@ -109,10 +140,9 @@ impl Worker<'_> {
                 }
             }
             1 => {
-                let from = (self.numbers.below(WORKERS)).to_string();
-                let line = format!(
-                    "POST /v2/{repository}/blobs/uploads/?mount={digest}&from=worker/{from}"
-                );
+                let from = repository_of(self.numbers.below(OWNERS + 1));
+                let line =
+                    format!("POST /v2/{repository}/blobs/uploads/?mount={digest}&from={from}");
                 if self.send(&line, "", b"")?.0 == 201 {
                     self.counts.mounts.fetch_add(1, Ordering::Relaxed);
                     return Ok(digest);
@@ -151,10 +181,9 @@ impl Worker<'_> {
         })
         .to_string();
         let digest = Digest::sha256(manifest.as_bytes());
-        let tag = format!("t{}", self.numbers.below(5));
+        let tag = self.tag();
         let line = format!("PUT /v2/{}/manifests/{tag}", self.repository);
-        let may_be = self.known.tags.entry(tag).or_insert_with(|| vec![None]);
-        may_be.push(Some(digest.clone()));
+        let begun = self.tags.write(&tag, Change::Set(digest));
         let answer = self.server.try_send(
             &line,
             &[("content-type", media::OCI_MANIFEST)],
@@ -162,41 +191,36 @@ impl Worker<'_> {
         );
         let answer = answer?;
         assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
-        *may_be = vec![Some(digest)];
+        self.tags.written(&tag, begun);
         self.counts.pushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn delete(&mut self) -> Result<(), Gone> {
-        let tag = format!("t{}", self.numbers.below(5));
-        let Some([Some(digest)]) = self.known.tags.get(&tag).map(Vec::as_slice) else {
-            return Ok(());
-        };
-        let digest = digest.clone();
-        let what = if self.numbers.below(2) == 0 { tag.clone() } else { digest.to_string() };
-        let gone = |name: &str, found: &[Option<Digest>]| {
-            name == tag || (what.contains(':') && found.contains(&Some(digest.clone())))
-        };
-        for (name, may_be) in &mut self.known.tags {
-            if gone(name, may_be) {
-                may_be.push(None);
-            }
-        }
+        let tag = self.tag();
+        let Some(digest) = self.tags.latest(&tag) else { return Ok(()) };
+        let by_tag = self.numbers.below(2) == 0;
+        let what = if by_tag { tag.clone() } else { digest.to_string() };
+        let change = if by_tag { Change::Remove } else { Change::RemoveManifest(digest) };
+        let begun = self.tags.write(&tag, change);
         let line = format!("DELETE /v2/{}/manifests/{what}", self.repository);
-        assert_eq!(self.send(&line, "", b"")?.0, 202);
-        for (name, may_be) in &mut self.known.tags {
-            if gone(name, may_be) {
-                *may_be = vec![None];
-            }
+        match self.send(&line, "", b"")?.0 {
+            202 => {}
+            // Somebody else was faster.
+            404 if by_tag => assert!(self.tags.explains(&tag, begun, None), "{line} answers 404"),
+            // The same, or its tag was moved, and it was collected.
+            404 => assert!(!self.alone, "{line} answers 404"),
+            other => panic!("{line} answers {other}"),
         }
+        self.tags.written(&tag, begun);
         self.counts.deletes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Pulls what a tag points to, and compares every byte with its digest.
-    fn pull(&mut self, tag: &str) -> Result<(), Gone> {
-        let Some(may_be) = self.known.tags.get(tag).cloned() else { return Ok(()) };
-        let repository = self.repository.clone();
+    /// Pulls what a tag leads to, and compares every byte with its digest.
+    fn pull(&self, tag: &str) -> Result<(), Gone> {
+        let repository = &self.repository;
+        let (begun, asked) = (self.tags.read(), Instant::now());
         let (status, bytes) =
             self.send(&format!("GET /v2/{repository}/manifests/{tag}"), "", b"")?;
         let found = match status {
@@ -204,21 +228,36 @@ impl Worker<'_> {
             404 => None,
             other => panic!("{repository}:{tag} answers {other}"),
         };
-        assert!(may_be.contains(&found), "{repository}:{tag} is {found:?}, not one of {may_be:?}");
-        self.known.tags.insert(tag.to_owned(), vec![found.clone()]);
-        if found.is_none() {
-            return Ok(());
+        let explained = self.tags.explains(tag, begun, found.as_ref());
+        assert!(explained, "{repository}:{tag} is {found:?}, which nobody has made it");
+        if self.alone {
+            self.tags.settle(tag, found.as_ref());
         }
-        let manifest: Value = serde_json::from_slice(&bytes).unwrap();
-        let layers = manifest["layers"].as_array().unwrap().iter();
-        for descriptor in layers.chain([&manifest["config"]]) {
-            let digest = descriptor["digest"].as_str().unwrap();
-            let line = format!("GET /v2/{repository}/blobs/{digest}");
-            let (status, bytes) = self.send(&line, "", b"")?;
-            assert_eq!(status, 200, "{repository}:{tag} lost {digest}");
-            assert_eq!(Digest::sha256(&bytes).to_string(), digest, "{repository}:{tag}");
+        if let Some(found) = found {
+            let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+            let layers = manifest["layers"].as_array().unwrap().iter();
+            for descriptor in layers.chain([&manifest["config"]]) {
+                let digest = descriptor["digest"].as_str().unwrap();
+                let line = format!("GET /v2/{repository}/blobs/{digest}");
+                let (status, bytes) = self.send(&line, "", b"")?;
+                if status == 404 {
+                    // Whoever shares the repository may have deleted the manifest,
+                    // or moved its tag so long ago that it was collected.
+                    let late = asked.elapsed() > KEPT && self.tags.is_left(tag, begun, &found);
+                    let gone = !self.alone && (late || self.tags.is_deleted(tag, &found));
+                    assert!(gone, "{repository}:{tag} lost {digest}");
+                    self.tags.over(begun);
+                    return Ok(());
+                }
+                assert_eq!(status, 200, "{line}");
+                assert_eq!(Digest::sha256(&bytes).to_string(), digest, "{repository}:{tag}");
+            }
+            self.counts.pulls.fetch_add(1, Ordering::Relaxed);
+            if !self.alone {
+                self.counts.shared.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        self.counts.pulls.fetch_add(1, Ordering::Relaxed);
+        self.tags.over(begun);
         Ok(())
     }
 
@@ -227,7 +266,7 @@ impl Worker<'_> {
             match self.numbers.below(8) {
                 0 => self.delete()?,
                 1..=3 => {
-                    let tag = format!("t{}", self.numbers.below(5));
+                    let tag = self.tag();
                     self.pull(&tag)?;
                 }
                 _ => self.push_image()?,
@@ -241,20 +280,21 @@ impl Worker<'_> {
 /// that lost their connection, each with why.
 fn run(
     server: &Process,
-    known: &mut [Known],
+    known: &[Tags],
     seed: u64,
     counts: &Counts,
     end: impl FnOnce(&AtomicBool),
 ) -> Vec<(u64, Gone)> {
     let over = AtomicBool::new(false);
     let failed = Mutex::new(Vec::new());
+    let shared = known.last().into_iter().cycle();
     std::thread::scope(|scope| {
-        for (number, known) in (0..WORKERS).zip(known) {
+        for (number, tags) in (0..OWNERS + SHARERS).zip(known.iter().chain(shared)) {
             let (over, failed) = (&over, &failed);
             scope.spawn(move || {
                 let numbers = Numbers((seed + 1) * 7919 + number * 104_729 + 1);
-                let repository = format!("worker/{number}");
-                let mut worker = Worker { server, repository, numbers, known, counts };
+                let (repository, alone) = (repository_of(number), number < OWNERS);
+                let mut worker = Worker { server, repository, tags, alone, numbers, counts };
                 if let Err(gone) = worker.work(over) {
                     failed.lock().unwrap().push((number, gone));
                 }
@@ -263,16 +303,19 @@ fn run(
         end(&over);
         over.store(true, Ordering::Relaxed);
     });
+    for tags in known {
+        tags.rest();
+    }
     failed.into_inner().unwrap()
 }
 
-fn check(server: &Process, known: &mut [Known], counts: &Counts) {
-    for (number, known) in (0..WORKERS).zip(known) {
-        let tags: Vec<String> = known.tags.keys().cloned().collect();
-        let repository = format!("worker/{number}");
-        let mut worker = Worker { server, repository, numbers: Numbers(1), known, counts };
-        for tag in tags {
-            worker.pull(&tag).unwrap();
+/// Pulls everything while nobody writes.
+fn check(server: &Process, known: &[Tags], counts: &Counts) {
+    for (number, tags) in (0..).zip(known) {
+        let (repository, numbers) = (repository_of(number), Numbers(1));
+        let worker = Worker { server, repository, tags, alone: true, numbers, counts };
+        for tag in 0..TAGS {
+            worker.pull(&format!("t{tag}")).unwrap();
         }
     }
 }
@@ -326,30 +369,48 @@ fn answer(data_dir: &Path, job: &Value) -> Option<Value> {
     None
 }
 
+/// Stops a server, which is to be killed, where it is, and says whether a
+/// collection is under way in it: one holds a lock until it ends. Where there
+/// must be one it is waited for.
+fn freeze(server: &Process, data_dir: &Path, in_collection: bool) -> bool {
+    let begun = Instant::now();
+    loop {
+        server.freeze();
+        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let collects = File::open(data_dir.join("collecting")).is_ok_and(held);
+        if collects || !in_collection || begun.elapsed() > Duration::from_mins(1) {
+            return collects;
+        }
+        server.thaw();
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 #[test]
 fn nothing_is_lost_however_often_the_server_is_killed() {
     let root = tempfile::tempdir().unwrap();
-    let mut known: Vec<Known> = (0..WORKERS).map(|_| Known::default()).collect();
+    let known = nothing_yet();
     let (rounds, counts) = (setting("WARREN_KILL_ROUNDS", 8), Counts::default());
-    let jobs = Jobs::default();
+    let (jobs, mut collecting) = (Jobs::default(), 0);
     // Jobs are asked for, so that one is under way when the end comes.
     let arguments = ["--gc-interval=off", "--scrub-interval=off", "--gc-lease=3s", UPKEEP[5]];
     let mut numbers = Numbers(1 + rounds);
     for round in 0..rounds {
         let server = Process::start(root.path(), &arguments);
-        check(&server, &mut known, &counts);
+        check(&server, &known, &counts);
         let wait = Duration::from_millis(20 + numbers.below(300));
         let alone = Duration::from_millis(numbers.below(300));
-        run(&server, &mut known, round, &counts, |over| {
+        run(&server, &known, round, &counts, |over| {
             std::thread::scope(|scope| {
                 scope.spawn(|| jobs.ask(root.path()));
                 std::thread::sleep(wait);
                 // The jobs give way to clients. Every other time they go on
-                // alone for a while, so that the end comes late in one, too.
-                // So they do before the last one, which lives until a collection
-                // has had something to take.
+                // alone for a while, and the end comes in a collection, early in
+                // it or late. So they do before the last one, which lives until
+                // a collection has had something to take.
                 let last = round + 1 == rounds;
-                if last || round % 2 == 1 {
+                let quiet = last || round % 2 == 1;
+                if quiet {
                     over.store(true, Ordering::Relaxed);
                     std::thread::sleep(alone);
                 }
@@ -360,32 +421,40 @@ fn nothing_is_lost_however_often_the_server_is_killed() {
                 {
                     std::thread::sleep(Duration::from_millis(20));
                 }
+                collecting += u64::from(freeze(&server, root.path(), quiet));
                 server.kill();
             });
         });
     }
     let server = Process::start(root.path(), &arguments);
-    check(&server, &mut known, &counts);
+    check(&server, &known, &counts);
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     eprintln!(
-        "{rounds} times killed: {}; {} collections that ended removed {} contents, {} scrubs",
+        "{rounds} times killed, {collecting} of them in a collection: {}; {} collections that ended removed {} contents, {} scrubs",
         tell(&counts),
         count(&jobs.collections),
         count(&jobs.removed),
         count(&jobs.scrubs),
     );
     assert!(count(&counts.pushes) > 0 && count(&jobs.removed) > 0);
+    assert!(collecting > 0, "no end came in a collection");
 }
 
 #[test]
 fn nothing_is_lost_while_the_server_collects_without_pause() {
     let root = tempfile::tempdir().unwrap();
-    let mut known: Vec<Known> = (0..WORKERS).map(|_| Known::default()).collect();
+    let known = nothing_yet();
     let (seconds, counts) = (setting("WARREN_SOAK_SECONDS", 3), Counts::default());
     let server = Process::start(root.path(), &UPKEEP);
     let begun = Instant::now();
-    let wait = |_: &AtomicBool| std::thread::sleep(Duration::from_secs(seconds));
-    let failed = run(&server, &mut known, 0, &counts, wait);
+    let wait = |_: &AtomicBool| {
+        std::thread::sleep(Duration::from_secs(seconds));
+        // On a busy machine there may not have been some of everything.
+        while !counts.all() && begun.elapsed() < Duration::from_secs(seconds + 60) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let failed = run(&server, &known, 0, &counts, wait);
     assert!(failed.is_empty(), "{failed:?}");
     let mut collected = server.lines();
     collected.retain(|line| line["message"] == "collected what nothing refers to");
@@ -394,7 +463,7 @@ fn nothing_is_lost_while_the_server_collects_without_pause() {
     if !collected.iter().any(removes) {
         collected.push(server.line(removes));
     }
-    check(&server, &mut known, &counts);
+    check(&server, &known, &counts);
     let sum = |key: &str| collected.iter().filter_map(|line| line[key].as_u64()).sum::<u64>();
     eprintln!(
         "{} s: {}; {} collections removed {} contents with {} bytes, {} manifests",
@@ -405,16 +474,16 @@ fn nothing_is_lost_while_the_server_collects_without_pause() {
         sum("bytes"),
         sum("manifests"),
     );
-    let works = |count: &AtomicU64| count.load(Ordering::Relaxed) > 0;
-    assert!(works(&counts.pushes) && works(&counts.pulls) && works(&counts.deletes));
+    assert!(counts.all(), "{}", tell(&counts));
 }
 
 fn tell(counts: &Counts) -> String {
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     format!(
-        "{} images pushed, {} pulled and compared, {} blobs mounted, {} deletions",
+        "{} images pushed, {} pulled and compared ({} where others write too), {} blobs mounted, {} deletions",
         count(&counts.pushes),
         count(&counts.pulls),
+        count(&counts.shared),
         count(&counts.mounts),
         count(&counts.deletes),
     )

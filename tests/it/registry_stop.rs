@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -13,15 +14,13 @@ use warren::digest::Digest;
 
 use crate::registry_process::Process;
 use crate::registry_server::Pki;
-use crate::registry_support::{Running, http1, http2, tls};
+use crate::registry_support::{Running, has_ipv6, http1, http2, tls};
 
 /// More than the buffers of a socket hold on both sides.
 const LARGE: usize = 48 << 20;
 
-#[test]
-fn a_pull_that_is_under_way_ends_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(dir.path(), &["--stop-timeout=60"]);
+/// Pushes a large blob, and begins to pull it.
+fn begin_pull(process: &Process) -> (TcpStream, Vec<u8>) {
     let blob: Vec<u8> = (0..251).cycle().take(LARGE).collect();
     let digest = Digest::sha256(&blob);
     let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
@@ -33,6 +32,14 @@ fn a_pull_that_is_under_way_ends_whole() {
     let mut first = [0; 12];
     pull.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
+    (pull, blob)
+}
+
+#[test]
+fn a_pull_that_is_under_way_ends_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--stop-timeout=60"]);
+    let (mut pull, blob) = begin_pull(&process);
     process.terminate();
     process.line(|line| line["message"].as_str().unwrap().starts_with("stopping"));
     assert!(TcpStream::connect(&process.address).is_err(), "nothing new is taken");
@@ -40,6 +47,22 @@ fn a_pull_that_is_under_way_ends_whole() {
     pull.read_to_end(&mut rest).unwrap();
     assert!(rest.ends_with(&blob), "{} bytes", rest.len());
     process.ended();
+}
+
+#[test]
+fn a_pull_that_its_client_leaves_lying_is_cut_off_and_keeps_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), &["--stop-timeout=1"]);
+    let (mut pull, blob) = begin_pull(&process);
+    process.terminate();
+    // The client reads nothing meanwhile.
+    let log = process.ended_within(Duration::from_mins(1));
+    let cut = |line: &String| line.contains("cut off what did not finish in time");
+    assert!(log.iter().any(cut), "{log:?}");
+    let mut rest = Vec::new();
+    // What the system still holds may come, and a reset instead of an end.
+    let _ = pull.read_to_end(&mut rest);
+    assert!(rest.len() < blob.len(), "{} bytes", rest.len());
 }
 
 /// The parts of an answer that come before the stop and after it, over whatever
@@ -50,7 +73,7 @@ async fn pull_across_the_stop(mut server: Running, answer: Response<Incoming>, b
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     server.begin_stop();
     while tokio::net::TcpStream::connect(server.address).await.is_ok() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let rest = body.collect().await.unwrap().to_bytes();
     assert_eq!(first.len() + rest.len(), blob.len());
@@ -141,8 +164,7 @@ fn an_upload_goes_on_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_versions_of_http_on_both_versions_of_ip() {
     let dir = tempfile::tempdir().unwrap();
-    // Only where this machine has IPv6 at all.
-    let six = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let six = has_ipv6();
     let bind = if six { "--bind=[::]:0" } else { "--bind=0.0.0.0:0" };
     let server = Running::start(dir.path(), &[bind]).await;
     let port = server.address.port();

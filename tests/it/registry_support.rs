@@ -34,8 +34,8 @@ impl Running {
         Self::run(bind(data_dir, arguments).await.unwrap())
     }
 
-    /// The same with a line of the 2020 generation, which a newer flag would
-    /// make a newer one. It says where to listen.
+    /// The same with a line of the 2020 generation, which `--bind` would make a
+    /// newer one. It says where to listen.
     pub async fn start_2020(data_dir: &Path, arguments: &[&str]) -> Self {
         let mut line = vec!["warren-registry", "--data-dir", data_dir.to_str().unwrap()];
         line.extend(arguments);
@@ -116,6 +116,19 @@ pub async fn bind(data_dir: &Path, arguments: &[&str]) -> Result<Server, ServerE
     line.extend(arguments);
     let flags = Flags::parse_line(line).unwrap();
     Server::bind(Settings::resolve(&flags, &Variables::these(&[]))?).await
+}
+
+/// Whether this machine has IPv6 at all. Where it has not a test leaves that out,
+/// and everybody who runs it is told, also where it passes.
+pub fn has_ipv6() -> bool {
+    use std::io::Write as _;
+    let six = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !six {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        // Unlike `eprintln`, whose output is shown of tests that fail alone.
+        let _ = writeln!(std::io::stderr(), "NOTICE: no ::1 here: {test} left IPv6 out");
+    }
+    six
 }
 
 /// A request without a body. A host header is the caller's affair.

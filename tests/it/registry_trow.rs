@@ -6,9 +6,11 @@ use axum::body::Body;
 use axum::http::Request;
 use warren::digest::{Algorithm, Digest};
 use warren::registry::name::RepositoryName;
-use warren::registry::store::{FsStore, Store as _};
+use warren::registry::service::Registry;
+use warren::registry::store::{FsStore, MemoryStore, Store as _};
 
 use crate::registry_client::Client;
+use crate::registry_process::Process;
 use crate::registry_support::{Running, basic, header, http2, push_image, request};
 
 #[tokio::test]
@@ -118,6 +120,54 @@ async fn fault_7_uploads_that_only_saw_a_post_expire() {
     assert!(store.upload_status(&here, &id).await.unwrap().is_none());
 }
 
+/// One that is a day and an hour old when the server starts, and one that is new.
+#[test]
+fn fault_7_a_server_sweeps_out_what_expired_without_being_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let begin = |process: &Process| {
+        process.send("POST /v2/a/blobs/uploads/", &[], b"").header("location").to_owned()
+    };
+    let process = Process::start(root.path(), &[]);
+    let (old, new) = (begin(&process), begin(&process));
+    process.terminate();
+    process.ended();
+    let (_, id) = old.rsplit_once('/').unwrap();
+    let folder = root.path().join("uploads").join(id);
+    let then = SystemTime::now() - Duration::from_hours(25);
+    let mut paths = warren::fs::list(&folder).unwrap();
+    paths.push(folder);
+    for path in paths {
+        std::fs::File::open(path).unwrap().set_modified(then).unwrap();
+    }
+    let process = Process::start(root.path(), &[]);
+    let swept = process.line(|line| line["message"] == "swept out expired uploads");
+    assert_eq!(swept["count"], 1);
+    for (location, status) in [(old, 404), (new, 204)] {
+        assert_eq!(process.send(&format!("GET {location}"), &[], b"").status, status);
+    }
+}
+
+#[tokio::test]
+async fn fault_7_a_registry_goes_on_sweeping() {
+    let store = MemoryStore::new();
+    let mut registry = Registry::new(store.clone());
+    registry.limits.upload_expiry = Duration::ZERO;
+    let here: RepositoryName = "a".parse().unwrap();
+    let mut id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
+    let sweeping = tokio::spawn(async move { registry.sweep_uploads().await });
+    // The second one began after the sweep that took the first.
+    for _ in 0..2 {
+        let gone = async {
+            while store.upload_status(&here, &id).await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap();
+        id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
+    }
+    sweeping.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_8_several_users_any_password_lasting_tokens_absolute_realms() {
     let dir = tempfile::tempdir().unwrap();
@@ -207,6 +257,20 @@ async fn fault_10_a_manifest_waits_for_no_layer() {
     client.send(&format!("DELETE /v2/a/blobs/{layer}"), &[], "").await.expect(202);
     assert_eq!(client.get("/v2/a/manifests/latest").await.body, manifest.as_bytes());
     client.get("/v2/f/ghcr.io/a/manifests/latest").await.expect_error(501, "UNSUPPORTED");
+}
+
+/// Trow's flag, in MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn max_blob_size_is_the_size_of_the_largest_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = ["--no-tls", "--host=127.0.0.1", "--port=0", "--max-blob-size=1"];
+    let server = Running::start_2020(dir.path(), &line).await;
+    for (length, status) in [(1 << 20, 201), ((1 << 20) + 1, 413)] {
+        let bytes = vec![b'x'; length];
+        let path = format!("/v2/a/blobs/uploads/?digest={}", Digest::sha256(&bytes));
+        let push = Request::post(path).header("host", "r.example").body(Body::from(bytes));
+        assert_eq!(server.send(push.unwrap()).await.status(), status, "{length}");
+    }
 }
 
 fn history(body: &[u8]) -> Vec<String> {

@@ -1,6 +1,10 @@
 //! Collection and scrub as an operator asks for them.
 
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -241,6 +245,74 @@ async fn a_slow_scrub_tells_of_its_progress() {
     let (out, told, code) = run(scrub()).await;
     assert_eq!(code, 0, "{out}{told}");
     assert!(told.contains("looked at "), "by the command: {told}");
+}
+
+/// How many repositories a collection has to wait for.
+const HELD: usize = 20;
+
+/// Runs a collection that waits for the lock of each repository, until it tells
+/// of its progress; gives whether it did before it had them all.
+fn waiting_collection(root: &Path) -> bool {
+    let hold = |number: usize| {
+        let path = root.join("repositories").join(name(number)).join("_lock");
+        let options = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = options.unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let mut locks: Vec<File> = (0..HELD).rev().map(hold).collect();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_warren-registry"));
+    command.args(line("gc", root, &[])).env_clear().env("WARREN_REGISTRY_GC_LEASE", "0s");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let (mut told, mut all) = (false, String::new());
+    while !told && !locks.is_empty() {
+        // A command tells once a second. How soon it comes to the first lock is
+        // nobody's business: at each it waits longer than that.
+        match lines.recv_timeout(Duration::from_millis(1200)) {
+            Ok(line) => {
+                told = line.contains("looked at ");
+                all.push_str(&line);
+            }
+            Err(RecvTimeoutError::Timeout) => drop(locks.pop()),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drop(locks);
+    assert!(child.wait().unwrap().success(), "{all}");
+    told
+}
+
+/// Repositories in the order in which a collection comes to them.
+fn name(number: usize) -> String {
+    format!("r{number:02}")
+}
+
+#[test]
+fn a_slow_collection_tells_of_its_progress() {
+    let root = tempfile::tempdir().unwrap();
+    let process = Process::start(root.path(), &["--gc-interval=off", "--gc-lease=0s"]);
+    let push = || {
+        let digest = Digest::sha256(b"nobody's");
+        for number in 0..HELD {
+            let line = format!("POST /v2/{}/blobs/uploads/?digest={digest}", name(number));
+            assert_eq!(process.send(&line, &[], b"nobody's").status, 201);
+        }
+        // Old enough to be taken.
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    push();
+    assert!(waiting_collection(root.path()), "by the server");
+    push();
+    process.terminate();
+    process.ended();
+    assert!(waiting_collection(root.path()), "by the command");
 }
 
 #[test]

@@ -192,6 +192,52 @@ fn impatient(window: Duration, rate: u64) -> Client {
     Client::with(root, registry)
 }
 
+/// A registry of blobs of at most ten bytes.
+fn limited() -> Client {
+    let root = tempfile::tempdir().unwrap();
+    let mut registry = Registry::new(FsStore::open(root.path()).unwrap());
+    registry.limits.blob_bytes = Some(10);
+    Client::with(root, registry)
+}
+
+#[tokio::test]
+async fn a_blob_as_large_as_one_may_be_is_taken() {
+    let client = limited();
+    let digest = client.push_blob("a", b"0123456789").await;
+    let location = client.start("a").await;
+    for (range, text) in [("0-3", "0123"), ("4-5", "45")] {
+        let range = format!("content-range: {range}");
+        client.send(&format!("PATCH {location}"), &[&range], text).await.expect(202);
+    }
+    let line = format!("PUT {location}?digest={digest}");
+    client.send(&line, &["content-length: 4"], "6789").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_too_large_is_refused_and_nothing_is_left_of_it() {
+    let client = limited();
+    let digest = Digest::sha256(b"0123456789x");
+    // Where it is announced, no byte of the body is looked at.
+    for (headers, body) in [(&["content-length: 11"][..], ""), (&[], "0123456789x")] {
+        let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
+        client.send(&line, headers, body).await.expect_error(413, "SIZE_INVALID");
+    }
+    for method in ["PATCH", "PUT"] {
+        for (headers, body) in
+            [(&["content-length: 5"][..], ""), (&["content-range: 6-10"], ""), (&[], "6789x")]
+        {
+            let location = client.start("a").await;
+            client.send(&format!("PATCH {location}"), &[], "012345").await.expect(202);
+            let line = format!("{method} {location}?digest={digest}");
+            let reply = client.send(&line, headers, body).await;
+            reply.expect_error(413, "SIZE_INVALID");
+            assert!(String::from_utf8_lossy(&reply.body).contains("at most 10 bytes"));
+            client.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        }
+    }
+    assert_eq!(client.files(), ["layout"]);
+}
+
 /// A body of which so many bytes come one by one.
 fn drips(count: usize, pause: Duration) -> Body {
     Body::from_stream(futures_util::stream::unfold(0, move |sent| async move {

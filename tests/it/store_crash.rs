@@ -330,7 +330,16 @@ async fn observe(store: &FsStore) -> Model {
 }
 
 fn open(root: &Path, faults: Option<Arc<dyn Faults>>) -> Result<FsStore, StoreError> {
-    FsStore::open_with(root, FsOptions { lease: Duration::ZERO, faults, ..FsOptions::default() })
+    FsStore::open_with(root, options(faults))
+}
+
+/// The same, with uploads that go past the system's cache from their first byte on.
+fn open_direct(root: &Path, faults: Option<Arc<dyn Faults>>) -> Result<FsStore, StoreError> {
+    FsStore::open_with(root, FsOptions { cached: 0, ..options(faults) })
+}
+
+fn options(faults: Option<Arc<dyn Faults>>) -> FsOptions {
+    FsOptions { lease: Duration::ZERO, faults, ..FsOptions::default() }
 }
 
 /// Runs the script until the process is stopped; gives the number of
@@ -378,8 +387,11 @@ async fn stop_at(calls: usize) -> bool {
     true
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_at_any_call_loses_nothing_and_blocks_nothing() {
+/// Stops at every call in turn; gives how many there were.
+async fn stop_everywhere<F>(stop_at: impl Fn(usize) -> F) -> usize
+where
+    F: Future<Output = bool> + Send + 'static,
+{
     // Many at a time: most of it is waiting for the disk.
     const TOGETHER: usize = 24;
     let mut stops = 0;
@@ -394,5 +406,127 @@ async fn a_stop_at_any_call_loses_nothing_and_blocks_nothing() {
             break;
         }
     }
+    stops
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_at_any_call_loses_nothing_and_blocks_nothing() {
+    let stops = stop_everywhere(stop_at).await;
     assert!(stops > 200, "the script has more calls than {stops}");
+}
+
+/// What an upload gathers before it writes, in bytes.
+const BATCH: usize = 512 * 1024;
+
+/// Three batches and a tail that is no whole block of a disk.
+fn large(first: u8) -> Bytes {
+    (first..=250).cycle().take(3 * BATCH + 100).collect()
+}
+
+/// What a client knows of its large blobs when the process stops.
+#[derive(Default)]
+struct Large {
+    /// The upload in pieces, how many bytes of it were acknowledged, and
+    /// whether its end was asked for.
+    upload: Option<UploadId>,
+    received: u64,
+    ends: bool,
+    /// The blobs that were acknowledged.
+    blobs: Vec<Bytes>,
+}
+
+impl Large {
+    /// Pushes one blob in pieces and one at once.
+    async fn push(&mut self, store: &FsStore) -> Result<(), StoreError> {
+        let (repository, bytes) = ("a".parse().unwrap(), large(0));
+        let id = store.upload_create(&repository, Algorithm::Sha256).await?;
+        self.upload = Some(id.clone());
+        let mut upload = resumed(store, &repository, &id).await?;
+        for start in [0, BATCH] {
+            upload.write(bytes.slice(start..start + BATCH)).await?;
+        }
+        self.received = upload.pause().await?;
+        let mut upload = resumed(store, &repository, &id).await?;
+        self.ends = true;
+        upload.write(bytes.slice(2 * BATCH..)).await?;
+        upload.finish(&Digest::sha256(&bytes)).await?;
+        self.blobs.push(bytes);
+
+        let bytes = large(1);
+        push_at_once(store, &bytes).await?;
+        self.blobs.push(bytes);
+        Ok(())
+    }
+}
+
+async fn push_at_once(store: &FsStore, bytes: &Bytes) -> Result<(), StoreError> {
+    let mut upload = store.upload_once(&"a".parse().unwrap(), Algorithm::Sha256).await?;
+    for start in [0, BATCH] {
+        upload.write(bytes.slice(start..start + BATCH)).await?;
+    }
+    upload.write(bytes.slice(2 * BATCH..)).await?;
+    upload.finish(&Digest::sha256(bytes)).await.map(drop)
+}
+
+/// A blob of the repository, if it is there: then it is whole.
+async fn read_large(store: &FsStore, bytes: &Bytes) -> bool {
+    let digest = Digest::sha256(bytes);
+    let read = store.blob_read(&"a".parse().unwrap(), &digest, None).await.unwrap();
+    let Some(read) = read else { return false };
+    assert!(read.stream.collect().await.unwrap() == *bytes, "{digest} has other bytes");
+    true
+}
+
+/// Stops at this call of pushes past the system's cache, and looks; `false`
+/// where there are fewer.
+async fn stop_in_large_pushes(calls: usize) -> bool {
+    let root = tempfile::tempdir().unwrap();
+    let stop = Stop::after(calls);
+    let mut known = Large::default();
+    if let Ok(store) = open_direct(root.path(), Some(stop.clone())) {
+        let pushed = known.push(&store).await;
+        if !stop.is_over() {
+            pushed.unwrap();
+            return false;
+        }
+    }
+
+    let store = open_direct(root.path(), None).unwrap();
+    for bytes in &known.blobs {
+        assert!(read_large(&store, bytes).await, "stopped at call {calls}: a blob is lost");
+    }
+    let all = [large(0), large(1)];
+    if let Some(id) = &known.upload
+        && !read_large(&store, &all[0]).await
+    {
+        let repository = "a".parse().unwrap();
+        let status = store.upload_status(&repository, id).await.unwrap();
+        let received = status.map(|status| status.received);
+        assert!(
+            known.ends || received >= Some(known.received),
+            "stopped at call {calls}: of {} bytes {received:?} are left",
+            known.received
+        );
+        // Where it goes on it holds what was sent, and not other bytes.
+        if let Some(received) = received {
+            let mut upload = resumed(&store, &repository, id).await.unwrap();
+            let rest = all[0].slice(usize::try_from(received).unwrap()..);
+            upload.write(rest).await.unwrap();
+            upload.finish(&Digest::sha256(&all[0])).await.unwrap();
+            assert!(read_large(&store, &all[0]).await, "stopped at call {calls}");
+        }
+    }
+    for bytes in &all {
+        if !read_large(&store, bytes).await {
+            push_at_once(&store, bytes).await.unwrap();
+            assert!(read_large(&store, bytes).await, "stopped at call {calls}");
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_a_push_past_the_cache_loses_nothing_and_blocks_nothing() {
+    let stops = stop_everywhere(stop_in_large_pushes).await;
+    assert!(stops > 50, "the pushes have more calls than {stops}");
 }

@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::policy::ANONYMOUS;
-use super::{AuthError, Claims, Policy, Scope, TOKEN_LIFETIME, TokenKey, Users, sign};
+use super::{AuthError, Claims, Policy, Scope, SignError, TOKEN_LIFETIME, TokenKey, Users, sign};
 use crate::registry::access::Actions;
 
 /// Who there is and what they may do: what a reload exchanges as a whole.
@@ -66,23 +68,48 @@ impl AccessList {
         user.is_some() || self.is_for_anyone()
     }
 
-    /// As much of what a token is asked for as its user may do.
+    /// As much of what a token is asked for as its user may do. There is one row
+    /// for each resource, however often it was named: what a request needs has to
+    /// be in one.
     #[must_use]
     pub fn narrow(&self, user: Option<&str>, asked: impl Iterator<Item = Scope>) -> Vec<Scope> {
-        asked.filter_map(|scope| self.narrow_one(user, scope)).collect()
+        let mut repositories = BTreeMap::<String, Actions>::new();
+        let mut catalog = false;
+        for scope in asked {
+            match scope.kind.as_str() {
+                "registry" if scope.name == "catalog" => {
+                    catalog |= scope.actions.iter().any(|action| action == "*");
+                }
+                "repository" => {
+                    let asked = scope.actions.iter().filter_map(|name| Actions::from_name(name));
+                    let asked = asked.fold(Actions::NONE, |all, one| all | one);
+                    let granted = asked.intersection(self.granted(user, &scope.name));
+                    let row = repositories.entry(scope.name).or_default();
+                    *row = *row | granted;
+                }
+                _ => {}
+            }
+        }
+        let catalog = (catalog && self.may_list(user)).then(Scope::catalog);
+        repositories
+            .iter()
+            .filter(|(_, granted)| !granted.is_empty())
+            .map(|(name, granted)| Scope::repository(name, &granted.names().collect::<Vec<_>>()))
+            .chain(catalog)
+            .collect()
     }
 
     /// A token for a user, or for nobody in particular, good for `access` or,
     /// without one, for all that the user may do.
     ///
     /// # Errors
-    /// None in practice: see [`sign`].
+    /// As [`sign`].
     pub fn issue(
         &self,
         user: Option<&str>,
         access: Option<Vec<Scope>>,
         now: u64,
-    ) -> Result<String, serde_json::Error> {
+    ) -> Result<String, SignError> {
         sign(&Claims::new(user.unwrap_or_default(), access, now, TOKEN_LIFETIME), &self.key)
     }
 
@@ -92,18 +119,24 @@ impl AccessList {
         let named = self.policy.iter().flat_map(Policy::users);
         named.filter(|(name, _)| !self.users.contains(name))
     }
+}
 
-    fn narrow_one(&self, user: Option<&str>, scope: Scope) -> Option<Scope> {
-        if scope.kind == "registry" {
-            return (scope.name == "catalog" && self.may_list(user)).then_some(scope);
-        }
-        if scope.kind != "repository" {
-            return None;
-        }
-        let asked = scope.actions.iter().filter_map(|name| Actions::from_name(name));
-        let asked = asked.fold(Actions::NONE, |all, one| all | one);
-        let granted = asked.intersection(self.granted(user, &scope.name));
-        let names: Vec<_> = granted.names().collect();
-        (!names.is_empty()).then(|| Scope::repository(&scope.name, &names))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_of_one_resource_is_one_row() {
+        let list = AccessList::new(Users::default(), None, TokenKey::random().unwrap()).unwrap();
+        let asked = "repository:b:push repository:a:pull registry:catalog:* repository:a:push,pull \
+                     repository:c:write other:a:delete registry:catalog:* repository(plugin):a:delete";
+        let narrowed = list.narrow(None, Scope::parse_list(asked).into_iter());
+        let rows = [
+            Scope::repository("a", &["pull", "push", "delete"]),
+            Scope::repository("b", &["push"]),
+            Scope::catalog(),
+        ];
+        assert_eq!(narrowed, rows);
+        assert_eq!(list.narrow(None, Scope::parse_list("registry:catalog:pull").into_iter()), []);
     }
 }

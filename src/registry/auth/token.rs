@@ -9,7 +9,7 @@ use super::{Scope, TokenKey};
 pub const SERVICE: &str = "trow_registry";
 /// Who makes the tokens.
 const ISSUER: &str = "warren-registry";
-/// The longest token that is looked at, in bytes.
+/// The longest token that is looked at, and so the longest that is made, in bytes.
 const MAX_LEN: usize = 8 * 1024;
 
 /// The claims of a token, as the distribution token specification names them.
@@ -63,6 +63,21 @@ pub enum TokenError {
     Expired,
 }
 
+/// Why no token is made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// It would be longer than any that is looked at.
+    #[error(
+        "the token would be longer than the {} bytes that are possible: ask for fewer scopes at a time",
+        MAX_LEN
+    )]
+    TooLong,
+    /// The claims can't be written. That does not happen: they are plain
+    /// strings and numbers.
+    #[error(transparent)]
+    Claims(#[from] serde_json::Error),
+}
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     alg: String,
@@ -70,11 +85,12 @@ struct Header {
     typ: Option<String>,
 }
 
-/// Writes a compact JWS (RFC 7515, section 7.1) with HS256.
+/// Writes a compact JWS (RFC 7515, section 7.1) with HS256, which [`verify`]
+/// takes.
 ///
 /// # Errors
-/// None in practice: the claims are plain strings and numbers.
-pub fn sign(claims: &Claims, key: &TokenKey) -> Result<String, serde_json::Error> {
+/// [`SignError::TooLong`] for claims with too much in them.
+pub fn sign(claims: &Claims, key: &TokenKey) -> Result<String, SignError> {
     let header = Header { alg: "HS256".to_owned(), typ: Some("JWT".to_owned()) };
     let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
     token.push('.');
@@ -83,7 +99,7 @@ pub fn sign(claims: &Claims, key: &TokenKey) -> Result<String, serde_json::Error
     mac.update(token.as_bytes());
     token.push('.');
     token.push_str(&URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
-    Ok(token)
+    if token.len() > MAX_LEN { Err(SignError::TooLong) } else { Ok(token) }
 }
 
 /// Reads a token. The signature is checked before anything else is parsed, in
@@ -134,6 +150,27 @@ mod tests {
         assert!(!claims.allows(&Scope::repository("a", &["push"])));
         assert!(Claims { access: None, ..claims }.allows(&Scope::catalog()));
         assert_eq!(verify(&signed(&key), &key, 1060), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn what_is_made_is_taken_and_what_would_not_be_is_not_made() {
+        let key = TokenKey::random().unwrap();
+        let (mut made, mut refused) = (0, 0);
+        for count in 0..300 {
+            let scope = |number| Scope::repository(&format!("team/{number}"), &["pull", "push"]);
+            let claims = Claims::new("rabbit", Some((0..count).map(scope).collect()), 1000, 60);
+            match sign(&claims, &key) {
+                Ok(token) => {
+                    assert_eq!(verify(&token, &key, 1000).as_ref(), Ok(&claims), "{count}");
+                    made += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("fewer scopes"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(made > 50 && refused > 50, "{made} and {refused}");
     }
 
     #[test]

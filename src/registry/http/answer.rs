@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, WARNING};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use serde::Serialize;
 
 use super::call::Call;
 use crate::digest::Digest;
@@ -56,8 +57,8 @@ impl Answer {
         Ok(response)
     }
 
-    pub(super) fn json(self, value: &serde_json::Value) -> Result<Response, RegistryError> {
-        let text = value.to_string();
+    pub(super) fn json(self, value: &impl Serialize) -> Result<Response, RegistryError> {
+        let text = serde_json::to_string(value).map_err(RegistryError::internal)?;
         let typed = self.headers.iter().any(|(name, _)| name == CONTENT_TYPE);
         let answer = if typed { self } else { self.header(CONTENT_TYPE, "application/json") };
         answer.header(CONTENT_LENGTH, text.len().to_string()).body(text)

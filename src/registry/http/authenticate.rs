@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::base_url::{Connection, base_url};
 use super::client::client_address;
 use super::route::Route;
+use super::witness::Witness;
 use crate::registry::access::{Actions, Permissions};
 use crate::registry::auth::{
     AccessList, Authenticator, Credentials, Identity, Refused, SERVICE, Scope,
@@ -20,6 +21,10 @@ use crate::registry::auth::{
 use crate::registry::error::{ErrorCode, RegistryError};
 use crate::registry::name::RepositoryName;
 use crate::registry::network::Network;
+
+/// After how many seconds a client may try again whose password there was no
+/// time to look at.
+const RETRY_AFTER: &str = "2";
 
 /// What stands between the clients and everything below `/v2/`.
 pub struct Gate {
@@ -33,7 +38,8 @@ pub struct Gate {
 
 /// Lets a request through to the registry if its credentials suffice, and
 /// answers with a challenge if they don't. What the caller may do goes with
-/// the request, who it is goes back with the response, for the log.
+/// the request, who it is goes back with the response, for the log, and with a
+/// write goes there as well.
 pub async fn authenticate(
     State(gate): State<Arc<Gate>>,
     mut request: Request,
@@ -55,12 +61,18 @@ pub async fn authenticate(
             return gate.challenge(&request, &scopes, token.then_some("invalid_token"));
         }
         Found::TooSoon(left) => return too_soon(left),
+        Found::Busy => return busy(),
     };
     let mut response = match refusal(&list, route.as_ref(), wanted.as_ref(), &identity) {
         Some(Refusal::Scope) => gate.challenge(&request, &scopes, Some("insufficient_scope")),
         Some(Refusal::Login) => gate.challenge(&request, &scopes, None),
         Some(Refusal::Policy(error)) => error.into_response(),
         None => {
+            // What a write does is written down under its user also when the
+            // answer below finds nobody any more.
+            if request.extensions().get::<Witness>().is_some() {
+                request.extensions_mut().insert(identity.clone());
+            }
             request.extensions_mut().insert(permissions(list, route.as_ref(), &identity));
             next.run(request).await
         }
@@ -118,6 +130,8 @@ pub(super) enum Found {
     },
     /// Nobody looked at them: too many wrong ones came before.
     TooSoon(Duration),
+    /// Nobody looked at them: too many others are being looked at.
+    Busy,
     /// They are right, or nobody asks for any.
     Identity(Identity),
 }
@@ -142,6 +156,7 @@ pub(super) async fn identify(
         Ok(identity) => Found::Identity(identity),
         Err(Refused::Wrong) => Found::Wrong { token },
         Err(Refused::TooSoon(left)) => Found::TooSoon(left),
+        Err(Refused::Busy) => Found::Busy,
     }
 }
 
@@ -150,9 +165,19 @@ pub(super) fn too_soon(left: Duration) -> Response {
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     RegistryError::new(
         ErrorCode::TooManyRequests,
-        "too many wrong passwords for this user came from this client; wait and try again",
+        "too many wrong passwords came from this client; wait and try again",
     )
     .with_header("retry-after", seconds.to_string())
+    .into_response()
+}
+
+/// 429: the client, or all of them together, have too many passwords to look at.
+pub(super) fn busy() -> Response {
+    RegistryError::new(
+        ErrorCode::TooManyRequests,
+        "too many passwords are being checked; come back in a moment",
+    )
+    .with_header("retry-after", RETRY_AFTER)
     .into_response()
 }
 

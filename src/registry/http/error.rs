@@ -40,9 +40,11 @@ fn log(error: &RegistryError) {
         chain.push_str(&cause.to_string());
         source = cause.source();
     }
-    if error.status() >= 500 {
-        tracing::error!(status = error.status(), code = error.code().name(), cause = %chain, "request failed: {}", error.message());
+    // As fields: what they quote of a request is escaped there.
+    let (status, code, cause) = (error.status(), error.code().name(), chain.as_str());
+    if status >= 500 {
+        tracing::error!(status, code, reason = error.message(), cause, "request failed");
     } else {
-        tracing::debug!(status = error.status(), code = error.code().name(), cause = %chain, "request refused: {}", error.message());
+        tracing::debug!(status, code, reason = error.message(), cause, "request refused");
     }
 }

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::authenticate::{Found, Gate, identify, now, too_soon};
+use super::authenticate::{Found, Gate, busy, identify, now, too_soon};
 use super::base_url::Connection;
 use super::json::json;
-use crate::registry::auth::{AccessList, Credentials, Identity, Scope, TOKEN_LIFETIME};
+use crate::registry::auth::{AccessList, Credentials, Identity, Scope, SignError, TOKEN_LIFETIME};
 use crate::registry::error::{ErrorCode, RegistryError};
 
 /// `GET /login`: Basic credentials in, a token out, as the distribution token
@@ -32,6 +32,7 @@ pub async fn login(
     let identity = match identify(&gate, &list, &headers, connection.as_ref()).await {
         Found::Identity(identity) if identity.access.is_none() && !is_bearer(&headers) => identity,
         Found::TooSoon(left) => return too_soon(left),
+        Found::Busy => return busy(),
         // A client without a password gets a token for what needs none.
         Found::Nothing if list.is_for_anyone() => Identity::ANYONE,
         _ if list.is_open() => Identity::ANYONE,
@@ -71,7 +72,7 @@ fn token(
     let asked = scopes.peek().is_some();
     let access =
         asked.then(|| list.narrow(user, scopes.flat_map(|(_, text)| Scope::parse_list(text))));
-    let token = list.issue(user, access, now).map_err(RegistryError::internal)?;
+    let token = list.issue(user, access, now)?;
     let issued = i64::try_from(now)
         .ok()
         .and_then(|now| OffsetDateTime::from_unix_timestamp(now).ok())
@@ -82,6 +83,18 @@ fn token(
         "expires_in": TOKEN_LIFETIME,
         "issued_at": issued,
     }))
+}
+
+/// 400 for a client that asks for more than a token can hold.
+impl From<SignError> for RegistryError {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::TooLong => {
+                Self::new(ErrorCode::Unsupported, error.to_string()).with_status(400)
+            }
+            SignError::Claims(error) => Self::internal(error),
+        }
+    }
 }
 
 fn is_bearer(headers: &HeaderMap) -> bool {

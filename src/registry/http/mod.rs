@@ -13,6 +13,8 @@ use tracing::Instrument as _;
 
 use self::answer::Answer;
 use self::call::Call;
+use self::witness::Witness;
+use super::auth::Identity;
 use super::error::RegistryError;
 use super::service::Registry;
 use super::store::Store;
@@ -43,6 +45,7 @@ mod uploads;
 pub mod validate;
 pub mod waiting;
 mod warnings;
+pub mod witness;
 
 pub use route::Route;
 
@@ -84,24 +87,41 @@ async fn dispatch<S: Store>(
     if head { response.map(|_| Body::empty()) } else { response }
 }
 
+/// Whether a request of this method changes nothing, and may end with its
+/// connection.
+#[must_use]
+pub fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// Reads die with their connection. Writes don't: what was begun ends in a
 /// state that the next request can rely on, and a connection that is cut is
 /// something that the handler sees, not something that it is dropped for.
 async fn operate<S: Store>(
     registry: Arc<Registry<S>>,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, RegistryError> {
     let route = Route::parse(request.method(), request.uri().path())?;
     proxy_path::refuse_elsewhere(&route)?;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let (call, body) = Call::new(registry, request);
-    if reads {
-        read(call, route).await
-    } else {
-        tokio::spawn(write(call, route, body).in_current_span())
-            .await
-            .map_err(RegistryError::internal)?
+    if reads(request.method()) {
+        let (call, _body) = Call::new(registry, request);
+        return read(call, route).await;
     }
+    let witness = request.extensions_mut().remove::<Witness>();
+    let identity = request.extensions_mut().remove::<Identity>();
+    let (call, body) = Call::new(registry, request);
+    let work = async move {
+        let answer = write(call, route, body).await;
+        let mut answer = answer.unwrap_or_else(RegistryError::into_response);
+        if let Some(identity) = identity {
+            answer.extensions_mut().insert(identity);
+        }
+        if let Some(witness) = witness {
+            witness.tell(&answer);
+        }
+        answer
+    };
+    tokio::spawn(work.in_current_span()).await.map_err(RegistryError::internal)
 }
 
 async fn read<S: Store>(call: Call<S>, route: Route) -> Result<Response, RegistryError> {

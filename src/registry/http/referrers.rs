@@ -16,7 +16,7 @@ use crate::registry::manifest::{Descriptor, Manifest};
 use crate::registry::media;
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
-use crate::registry::store::{Referrers, ReferrersPage, Store, StoredManifest};
+use crate::registry::store::{Referrers, ReferrersPage, Store, StoreError, StoredManifest};
 
 /// What a page has around its descriptors, rounded up.
 const ENVELOPE: usize = 128;
@@ -101,7 +101,7 @@ async fn adopt<S: Store>(
             last = listed.chain(looked_at).max();
             break;
         }
-        let manifest = store.manifest_get(name, candidate).await?;
+        let manifest = undamaged(store, name, candidate).await?;
         read += manifest.as_ref().map_or(0, |manifest| manifest.bytes.len());
         let descriptor = manifest.and_then(|manifest| referrer(&manifest, subject));
         all.extend(descriptor.filter(|descriptor| page.wants(descriptor)));
@@ -126,12 +126,28 @@ async fn by_tag_schema<S: Store>(
 ) -> Result<BTreeSet<Digest>, RegistryError> {
     let Some(tag) = schema_tag(subject) else { return Ok(BTreeSet::new()) };
     let Some(digest) = store.tag_get(name, &tag).await? else { return Ok(BTreeSet::new()) };
-    let Some(index) = store.manifest_get(name, &digest).await? else { return Ok(BTreeSet::new()) };
+    let Some(index) = undamaged(store, name, &digest).await? else { return Ok(BTreeSet::new()) };
     if media::kind(&index.media_type) != media::Kind::Index {
         return Ok(BTreeSet::new());
     }
     let parsed = Manifest::parse(Some(&index.media_type), &index.bytes);
     Ok(parsed.map(|(_, index)| index.manifests.into_iter().collect()).unwrap_or_default())
+}
+
+/// A manifest, or none where it is damaged: the list has others, and whoever asks
+/// for that one itself is told.
+async fn undamaged<S: Store>(
+    store: &S,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<StoredManifest>, StoreError> {
+    match store.manifest_get(name, digest).await {
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::warn!(repository = %name, %digest, %error, "a list of referrers is without what is damaged");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 /// The tag of the tag schema: the algorithm and the digits, both cut to what

@@ -52,8 +52,8 @@ impl Route {
     /// # Errors
     /// `NAME_INVALID`, `DIGEST_INVALID`, `TAG_INVALID` (400) where a part of
     /// the path is malformed, `BLOB_UPLOAD_UNKNOWN` (404) for an id that no
-    /// upload has, `UNSUPPORTED` (405) for a method that the path doesn't
-    /// have, a plain 404 for a path that is none of the registry's.
+    /// upload has, `UNSUPPORTED` (405, with `Allow`) for a method that the path
+    /// doesn't have, a plain 404 for a path that is none of the registry's.
     pub fn parse(method: &Method, path: &str) -> Result<Self, RegistryError> {
         let path = decode(path)?;
         let rest = match path.strip_prefix("/v2") {
@@ -76,7 +76,7 @@ impl Route {
             let name = name.parse()?;
             return match *method {
                 Method::POST => Ok(Self::StartUpload(name)),
-                _ => Err(unsupported(method)),
+                _ => Err(unsupported(method, "POST")),
             };
         }
         let (front, last) = rest.rsplit_once('/').ok_or_else(no_such_path)?;
@@ -91,7 +91,7 @@ impl Route {
             return match *method {
                 Method::GET | Method::HEAD => Ok(Self::PullBlob(name, digest)),
                 Method::DELETE => Ok(Self::DeleteBlob(name, digest)),
-                _ => Err(unsupported(method)),
+                _ => Err(unsupported(method, "GET, HEAD, DELETE")),
             };
         }
         if let Some(name) = front.strip_suffix("/manifest_history") {
@@ -136,7 +136,7 @@ impl Route {
             Method::PATCH => Ok(Self::AppendUpload(name, id)),
             Method::PUT => Ok(Self::FinishUpload(name, id)),
             Method::DELETE => Ok(Self::CancelUpload(name, id)),
-            _ => Err(unsupported(method)),
+            _ => Err(unsupported(method, "GET, HEAD, PATCH, PUT, DELETE")),
         }
     }
 
@@ -146,7 +146,7 @@ impl Route {
             Method::GET | Method::HEAD => Ok(Self::PullManifest(name, reference)),
             Method::PUT => Ok(Self::PushManifest(name, reference)),
             Method::DELETE => Ok(Self::DeleteManifest(name, reference)),
-            _ => Err(unsupported(method)),
+            _ => Err(unsupported(method, "GET, HEAD, PUT, DELETE")),
         }
     }
 }
@@ -191,12 +191,14 @@ fn digest(text: &str) -> Result<Digest, RegistryError> {
 fn read_only(method: &Method, route: Route) -> Result<Route, RegistryError> {
     match *method {
         Method::GET | Method::HEAD => Ok(route),
-        _ => Err(unsupported(method)),
+        _ => Err(unsupported(method, "GET, HEAD")),
     }
 }
 
-fn unsupported(method: &Method) -> RegistryError {
+/// A method that a path doesn't have, with those that it has (RFC 9110, 15.5.6).
+fn unsupported(method: &Method, allowed: &str) -> RegistryError {
     RegistryError::new(ErrorCode::Unsupported, format!("this path has no {method}"))
+        .with_header("allow", allowed)
 }
 
 fn no_such_path() -> RegistryError {
@@ -283,7 +285,34 @@ mod tests {
             let error = get(path).unwrap_err();
             assert_eq!((error.status(), error.code()), (status, code), "{path}");
         }
-        let error = Route::parse(&Method::POST, "/v2/a/tags/list").unwrap_err();
-        assert_eq!((error.status(), error.code()), (405, ErrorCode::Unsupported));
+    }
+
+    #[test]
+    fn a_method_that_a_path_lacks_is_refused_with_those_that_it_has() {
+        let (digest, id) = (Digest::sha256(b""), "0".repeat(32));
+        for (path, allowed) in [
+            ("/v2/", "GET, HEAD"),
+            ("/v2/_catalog", "GET, HEAD"),
+            ("/v2/a/tags/list", "GET, HEAD"),
+            ("/v2/a/manifest_history/x", "GET, HEAD"),
+            (&*format!("/v2/a/referrers/{digest}"), "GET, HEAD"),
+            ("/v2/a/manifests/x", "GET, HEAD, PUT, DELETE"),
+            (&*format!("/v2/a/blobs/{digest}"), "GET, HEAD, DELETE"),
+            ("/v2/a/blobs/uploads/", "POST"),
+            (&*format!("/v2/a/blobs/uploads/{id}"), "GET, HEAD, PATCH, PUT, DELETE"),
+        ] {
+            let every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+            for method in every {
+                let parsed = Route::parse(&method.parse().unwrap(), path);
+                if allowed.split(", ").any(|name| name == method) {
+                    parsed.unwrap();
+                    continue;
+                }
+                let error = parsed.unwrap_err();
+                assert_eq!((error.status(), error.code()), (405, ErrorCode::Unsupported));
+                let allow = ("allow", allowed.to_owned());
+                assert_eq!(error.headers(), [allow], "{method} {path}");
+            }
+        }
     }
 }

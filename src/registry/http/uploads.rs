@@ -8,7 +8,6 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use axum::response::Response;
 
 use super::answer::{Answer, UPLOAD_UUID};
-use super::body::Arriving;
 use super::call::Call;
 use super::range;
 use crate::digest::{Algorithm, Digest};
@@ -19,6 +18,9 @@ use crate::registry::store::{Store, StoreError, UploadId, UploadWriter};
 
 /// How often a request looks whether another one let go of an upload.
 const RETRY: Duration = Duration::from_millis(25);
+
+/// The status of a blob that is larger than one may be.
+const TOO_LARGE: u16 = 413;
 
 /// `POST /v2/<name>/blobs/uploads/`: a mount where the client names one that
 /// works, the whole blob where it names its digest, else a new upload.
@@ -36,7 +38,7 @@ pub(super) async fn start<S: Store>(
     let store = &call.registry.store;
     if let Some(digest) = call.digest_parameter("digest")? {
         let mut upload = store.upload_once(name, digest.algorithm()).await?;
-        receive(&mut upload, call.arriving(body)).await?;
+        receive(call, &mut upload, body, None).await?;
         upload.finish(&digest).await?;
         tracing::info!(repository = %name, %digest, "blob pushed");
         return created(name, &digest);
@@ -71,12 +73,13 @@ pub(super) async fn append<S: Store>(
 ) -> Result<Response, RegistryError> {
     let mut upload = resume(call, name, id).await?;
     let arrived = match expect_chunk(call, name, id, upload.received()) {
-        Ok(end) => receive_until(&mut upload, call.arriving(body), end).await,
+        Ok(end) => receive(call, &mut upload, body, end).await,
         Err(error) => Err(error),
     };
-    // Also after a cut connection: the client finds the bytes that arrived.
+    if let Err(error) = arrived {
+        return Err(let_go(call, name, id, upload, error).await);
+    }
     let received = upload.pause().await?;
-    arrived?;
     progress(StatusCode::ACCEPTED, name, id, received).empty()
 }
 
@@ -92,12 +95,11 @@ pub(super) async fn finish<S: Store>(
     })?;
     let mut upload = resume(call, name, id).await?;
     let arrived = match expect_chunk(call, name, id, upload.received()) {
-        Ok(end) => receive_until(&mut upload, call.arriving(body), end).await,
+        Ok(end) => receive(call, &mut upload, body, end).await,
         Err(error) => Err(error),
     };
     if let Err(error) = arrived {
-        upload.pause().await?;
-        return Err(error);
+        return Err(let_go(call, name, id, upload, error).await);
     }
     upload.finish(&digest).await?;
     tracing::info!(repository = %name, %digest, "blob pushed");
@@ -199,31 +201,63 @@ fn expect_chunk<S>(
 }
 
 /// Takes in a body that must end where the upload has `end` bytes, if that is
-/// known. Nothing beyond `end` is written.
-async fn receive_until(
+/// known. Nothing beyond `end` is written, nor beyond what a blob may have.
+async fn receive<S>(
+    call: &Call<S>,
     upload: &mut impl UploadWriter,
-    mut body: Arriving,
+    body: Body,
     end: Option<u64>,
 ) -> Result<(), RegistryError> {
-    let Some(end) = end else { return receive(upload, body).await };
+    let most = call.registry.limits.blob_bytes.unwrap_or(u64::MAX);
+    let length = call.header(&CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    let announced = upload.received().saturating_add(length.unwrap_or_default());
+    if end.unwrap_or(announced) > most {
+        return Err(too_large(most));
+    }
     let wrong = |message| Err(RegistryError::new(ErrorCode::SizeInvalid, message));
+    let mut body = call.arriving(body);
     while let Some(bytes) = body.next().await? {
-        if bytes.len() as u64 > end.saturating_sub(upload.received()) {
+        let after = upload.received().saturating_add(bytes.len() as u64);
+        if let Some(end) = end.filter(|end| after > *end) {
             return wrong(format!("the chunk goes on after byte {end}"));
+        }
+        if after > most {
+            return Err(too_large(most));
         }
         upload.write(bytes).await?;
     }
-    if upload.received() != end {
-        return wrong(format!("the chunk ends at byte {}, not at {end}", upload.received()));
+    match end.filter(|end| upload.received() != *end) {
+        None => Ok(()),
+        Some(end) => wrong(format!("the chunk ends at byte {}, not at {end}", upload.received())),
     }
-    Ok(())
 }
 
-async fn receive(upload: &mut impl UploadWriter, mut body: Arriving) -> Result<(), RegistryError> {
-    while let Some(bytes) = body.next().await? {
-        upload.write(bytes).await?;
+/// Lets go of an upload whose request failed, and gives what its client is told.
+/// The client finds the bytes that arrived, also after a cut connection; but one
+/// that is too large can't become a blob any more, and is over.
+async fn let_go<S: Store>(
+    call: &Call<S>,
+    name: &RepositoryName,
+    id: &UploadId,
+    upload: S::Upload,
+    error: RegistryError,
+) -> RegistryError {
+    let paused = upload.pause().await;
+    if error.status() != TOO_LARGE {
+        return paused.map_or_else(RegistryError::from, |_| error);
     }
-    Ok(())
+    let store = &call.registry.store;
+    if let Err(failed) = patiently(call, || store.upload_cancel(name, id)).await {
+        // It goes when it expires.
+        tracing::warn!(repository = %name, error = %failed, "cannot throw away an upload");
+    }
+    error
+}
+
+/// A blob of more than `most` bytes.
+fn too_large(most: u64) -> RegistryError {
+    let message = format!("a blob has at most {most} bytes here");
+    RegistryError::new(ErrorCode::SizeInvalid, message).with_status(TOO_LARGE)
 }
 
 fn progress(status: StatusCode, name: &RepositoryName, id: &UploadId, received: u64) -> Answer {

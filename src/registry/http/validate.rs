@@ -78,7 +78,7 @@ async fn review<S: Store>(
     }
     if let Some(why) = &denied {
         let object: String = review.object.chars().take(LONGEST_NAME).collect();
-        tracing::info!(object, "not let in: {why}");
+        tracing::info!(object, why, "not let in");
     }
     Ok(json(StatusCode::OK, &review.answer(denied.as_deref())))
 }

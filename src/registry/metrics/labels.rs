@@ -160,7 +160,7 @@ label! {
 label! {
     /// Why the server closed a connection.
     Closed {
-        /// The client said nothing for too long.
+        /// The client said nothing, or took next to nothing, for too long.
         Idle = "idle",
         /// It made room for another one, being the longest idle of all.
         Evicted = "evicted",
@@ -190,5 +190,7 @@ label! {
         Removed = "removed",
         /// Found it damaged.
         Damaged = "damaged",
+        /// Could not read it.
+        Unreadable = "unreadable",
     }
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,20 +16,25 @@ use super::roster::{Member, Patience, Roster};
 use super::sendfile::FileStream;
 use super::tls::TlsSwitch;
 use super::watched::Watched;
+use super::windows::{Window, Windows};
 use crate::registry::http::base_url::Connection;
 use crate::registry::http::handoff::Handoff;
-use crate::registry::metrics::{Closed, Metrics, Outcome};
+use crate::registry::metrics::{Closed, Method, Metrics, Operation, Outcome};
+use crate::registry::service::Limits;
 use crate::registry::settings::Settings;
 
 /// How often a client over HTTP/2 is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests at the same time on one connection over HTTP/2.
-const MAX_STREAMS: u32 = 128;
-/// The read buffer over HTTP/1, in bytes. A head must fit in as well, whose
-/// limit is lower.
+/// The read buffer over HTTP/1, in bytes: bodies come in pieces as large. A head
+/// must fit in as well, whose limit is lower.
 const MAX_BUFFER: usize = 128 * 1024;
+/// How many bytes above its limit a head is still read whole, so that we refuse
+/// it ourselves and write that down; what is larger the HTTP library refuses
+/// before all of it is there. It leaves room for what one version of HTTP counts
+/// and the other doesn't.
+const HEAD_MARGIN: usize = 4 * 1024;
 
 /// What every connection is served with.
 pub struct Serving {
@@ -46,6 +51,8 @@ pub struct Serving {
     pub metrics: Metrics,
     /// The largest head of a request, in bytes.
     pub max_head: usize,
+    /// What may come over HTTP/2 before it is read.
+    pub windows: Arc<Windows>,
 }
 
 impl Serving {
@@ -57,8 +64,12 @@ impl Serving {
         metrics: Metrics,
     ) -> Self {
         let operating = &settings.operating;
-        let patience =
-            Patience { head: operating.head_timeout.value, idle: operating.idle_timeout.value };
+        let patience = Patience {
+            head: operating.head_timeout.value,
+            idle: operating.idle_timeout.value,
+            rate: operating.min_body_rate.value,
+            window: Limits::default().body_window,
+        };
         Self {
             app,
             tls,
@@ -66,6 +77,7 @@ impl Serving {
             roster: Arc::new(Roster::new(patience, metrics.clone())),
             metrics,
             max_head: operating.max_head_size.value,
+            windows: Arc::default(),
         }
     }
 
@@ -82,10 +94,24 @@ impl Serving {
             tracing::debug!(peer = %connection.peer, %error, "connection ended early");
             match error {
                 Ended::Silent => self.metrics.http.closed(Closed::Idle),
-                Ended::Io(_) | Ended::Http(_) => self.metrics.http.closed(Closed::Broken),
+                Ended::Io(_) => self.metrics.http.closed(Closed::Broken),
+                Ended::Http(error) => {
+                    if error.is_parse_too_large() {
+                        self.refused_unread(connection);
+                    }
+                    self.metrics.http.closed(Closed::Broken);
+                }
                 Ended::Stopping | Ended::Closed => {}
             }
         }
+    }
+
+    /// Writes down that the HTTP library refused a head that was too large to be
+    /// read: nobody else sees that request.
+    fn refused_unread(&self, connection: Connection) {
+        let (operation, method) = (Operation::Other, Method::Other);
+        self.metrics.http.answered(operation, method, 431, Duration::ZERO);
+        tracing::info!(peer = %connection.peer, "the head of a request was too large to be read");
     }
 
     async fn try_serve(
@@ -138,7 +164,6 @@ impl Serving {
             member: Arc::clone(member),
             handoff,
             metrics: self.metrics.clone(),
-            max_head: self.max_head,
         }
     }
 
@@ -166,10 +191,21 @@ impl Serving {
     {
         let stream =
             Watched::new(stream, Arc::clone(&exchange.member), protocol == Protocol::Http1);
+        let stream = TokioIo::new(stream);
         let service = hyper::service::service_fn(move |request| exchange.answer(request));
-        let builder = builder(protocol, self.max_head);
-        let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        watcher.watch(served).await.map_err(Ended::Http)
+        let largest = self.max_head + HEAD_MARGIN;
+        let served = match protocol {
+            Protocol::Http1 => {
+                let served = http1_builder(largest).serve_connection(stream, service);
+                watcher.watch(served).await
+            }
+            Protocol::Http2 => {
+                let window = self.windows.open();
+                let served = http2_builder(largest, &window).serve_connection(stream, service);
+                watcher.watch(served).await
+            }
+        };
+        served.map_err(Ended::Http)
     }
 }
 
@@ -192,7 +228,7 @@ enum Ended {
     #[error("the server stops")]
     Stopping,
     #[error(transparent)]
-    Http(Box<dyn std::error::Error + Send + Sync>),
+    Http(hyper::Error),
 }
 
 /// Tells HTTP/2 with prior knowledge from HTTP/1 by its first three bytes,
@@ -216,23 +252,29 @@ async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
     }
 }
 
-fn builder(protocol: Protocol, max_head: usize) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// Over HTTP/1, with heads of so many bytes at most.
+fn http1_builder(max_head: usize) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     // The roster looks after silent clients. What hyper has for that would also
     // end a connection that is kept alive.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_BUFFER);
-    let max_head = u32::try_from(max_head).unwrap_or(u32::MAX);
     builder
-        .http2()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MAX_BUFFER)
+        .max_header_size(max_head);
+    builder
+}
+
+/// Over HTTP/2, with heads of so many bytes at most.
+fn http2_builder(max_head: usize, window: &Window) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_header_list_size(max_head)
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20);
-    match protocol {
-        Protocol::Http1 => builder.http1_only(),
-        Protocol::Http2 => builder.http2_only(),
-    }
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(window.streams())
+        .initial_stream_window_size(window.stream())
+        .initial_connection_window_size(window.connection());
+    builder
 }

@@ -7,7 +7,7 @@ use crate::registry::auth::AuthError;
 use crate::registry::settings::{Origin, SettingsError};
 use crate::registry::store::StoreError;
 
-/// Why a server can't start.
+/// Why a server can't start, or takes no new files.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The settings don't hold together.
@@ -83,6 +83,14 @@ pub enum ServerError {
         origin: Origin,
         /// What happened, and the way out.
         problem: String,
+    },
+    /// Files that change each time that they are read.
+    #[error(
+        "the files changed each of the {times} times that they were read, so they may not belong together; write new ones beside them and rename them into place"
+    )]
+    Unsettled {
+        /// How often they were read.
+        times: u32,
     },
     /// The runtime or a signal handler.
     #[error("cannot {step}: {source}")]

@@ -1,16 +1,14 @@
-//! One request and its answer, as the connection sees them: the head is not
-//! too large, the bytes of both bodies are counted, and the connection is busy
-//! until the last of them.
+//! One request and its answer, as the connection sees them: the bytes of both
+//! bodies are counted, and the connection is busy until the last of them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use axum::response::IntoResponse as _;
+use axum::http::{Request, Response, Version};
 use hyper::body::{Frame, Incoming, SizeHint};
 use prometheus_client::metrics::counter::Counter;
 use tower::ServiceExt as _;
@@ -38,8 +36,6 @@ pub struct Exchange {
     pub handoff: Option<Handoff>,
     /// What is counted.
     pub metrics: Metrics,
-    /// The largest head of a request, in bytes.
-    pub max_head: usize,
 }
 
 impl Exchange {
@@ -54,7 +50,6 @@ impl Exchange {
             _in_flight: self.metrics.http.request(),
             _span: None,
         };
-        let too_large = head_size(request.uri(), request.headers()) > self.max_head;
         request.extensions_mut().insert(self.connection);
         if let Some(handoff) = &self.handoff {
             request.extensions_mut().insert(handoff.clone());
@@ -65,30 +60,16 @@ impl Exchange {
         }
         let received = self.metrics.http.received().clone();
         let sent = self.metrics.http.sent().clone();
-        let app = (!too_large).then(|| self.app.clone());
+        let app = self.app.clone();
         async move {
-            let response = match app {
-                None => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response(),
-                Some(app) => {
-                    let count =
-                        |body| Body::new(Counted::new(body, received.clone(), usize::MAX, None));
-                    app.oneshot(request.map(count)).await?
-                }
-            };
-            let mut response: Response<Body> = response;
+            let count = |body| Body::new(Counted::new(body, received, usize::MAX, None));
+            let mut response: Response<Body> = app.oneshot(request.map(count)).await?;
             let mut during = During { _span: response.extensions_mut().remove(), ..during };
             during.busy.went_on();
             let piece = if multiplexed { PIECE } else { usize::MAX };
             Ok(response.map(|body| Counted::new(body, sent, piece, Some(during))))
         }
     }
-}
-
-/// What HTTP/2 counts (RFC 9113, 10.5.1), also over HTTP/1.
-fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
-    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
-    path + fields.sum::<usize>()
 }
 
 /// What holds as long as a request is being answered.
@@ -125,7 +106,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counted<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
         if this.rest.is_empty() {
-            let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+                if let Some(during) = &mut this.during {
+                    during.busy.held_up();
+                }
+                return Poll::Pending;
+            };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),

@@ -30,6 +30,7 @@ mod trace;
 mod upkeep_command;
 mod users;
 mod watched;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -53,7 +54,7 @@ use otlp::Exporter;
 use request_id::RequestIds;
 use roster::Roster;
 
-pub use reload::{Reloader, Stamps};
+pub use reload::{Reloader, Renewal, Stamps};
 pub use signals::{reload_on_hangup, stop_signal};
 pub use tls::{TlsSwitch, load as load_tls};
 use trace::Tracer;
@@ -101,7 +102,8 @@ impl Prepared {
             users::token_key(settings)
         })?;
         warn(settings, list.is_open());
-        let authenticator = Authenticator::new(list)?;
+        let connections = settings.max_connections.value;
+        let authenticator = Authenticator::new(list)?.for_connections(connections);
         Ok(Self { authenticator, tls, seen })
     }
 }
@@ -151,6 +153,7 @@ impl Server {
         let mut registry = Registry::new(store);
         registry.limits.manifest_bytes =
             usize::try_from(settings.max_manifest_size.value).unwrap_or(usize::MAX);
+        registry.limits.blob_bytes = settings.max_blob_size.value;
         registry.limits.body_rate = settings.operating.min_body_rate.value;
         registry.limits.sparse_manifests = settings.allow_sparse_manifests.value;
         registry.admission.replace(Rules::of(&settings));
@@ -167,6 +170,7 @@ impl Server {
                 metrics: metrics.clone(),
                 ids: RequestIds::new(),
                 gate: Arc::clone(&gate),
+                max_head: operating.max_head_size.value,
                 tracer: tracer.clone(),
             }),
             uploads: Arc::new(Uploads::new(
@@ -183,7 +187,7 @@ impl Server {
         let serving = Serving::new(app, tls, &settings, metrics);
         let reloader = Arc::new(Reloader::new(settings.clone(), seen, {
             let (registry, tls) = (Arc::clone(&registry), serving.tls.clone());
-            move |settings| renew(settings, &gate, &registry, tls.as_deref())
+            move |settings| renew(settings, &gate, &registry, tls.as_ref())
         }));
         let watch = settings.reload_interval.value.map(|every| Arc::clone(&reloader).watch(every));
         let schedule = schedule(&settings.upkeep);
@@ -363,30 +367,33 @@ fn schedule(upkeep: &Upkeep) -> Schedule {
     }
 }
 
-/// Reads all that these settings name, and only then puts it into the place of
+/// Reads all that these settings name, and gives what puts it into the place of
 /// what a running server has.
 fn renew<S: Store>(
     settings: &Settings,
-    gate: &Gate,
-    registry: &Registry<S>,
-    tls: Option<&TlsSwitch>,
-) -> Result<(), ServerError> {
+    gate: &Arc<Gate>,
+    registry: &Arc<Registry<S>>,
+    tls: Option<&Arc<TlsSwitch>>,
+) -> Result<Renewal, ServerError> {
     let list = users::access_list(settings, || match &settings.token_key_file.value {
         Some(_) => users::token_key(settings),
         // The one in the data folder is ours, and nobody else changes it.
         None => Ok(gate.authenticator.list().key().clone()),
     })?;
     let certificate = load_tls_of(settings)?;
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    gate.authenticator.replace(list);
-    registry.admission.replace(Rules::of(settings));
-    if let Some((tls, certificate)) = tls.zip(certificate) {
-        tls.replace(certificate);
-    }
-    logging::set_levels(settings);
-    Ok(())
+    let (settings, gate, registry) = (settings.clone(), Arc::clone(gate), Arc::clone(registry));
+    let tls = tls.cloned();
+    Ok(Box::new(move || {
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        gate.authenticator.replace(list);
+        registry.admission.replace(Rules::of(&settings));
+        if let Some((tls, certificate)) = tls.zip(certificate) {
+            tls.replace(certificate);
+        }
+        logging::set_levels(&settings);
+    }))
 }
 
 fn load_tls_of(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, ServerError> {

@@ -2,13 +2,14 @@
 //! the metrics, in the audit and in a trace, all under one id.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
 use super::audit::{self, Deed};
@@ -16,8 +17,10 @@ use super::operation;
 use super::request_id::{RequestId, RequestIds, X_REQUEST_ID};
 use super::trace::{Span, Tracer};
 use crate::registry::auth::{Credentials, Identity};
+use crate::registry::http;
 use crate::registry::http::authenticate::Gate;
 use crate::registry::http::base_url::Connection;
+use crate::registry::http::witness::Witness;
 use crate::registry::metrics::{AuthFailure, Metrics, Operation};
 
 /// What stands in the place of a user whom nobody knows: it may be a password
@@ -32,6 +35,9 @@ pub struct Observer {
     pub ids: RequestIds,
     /// Knows the users.
     pub gate: Arc<Gate>,
+    /// The largest head of a request, in bytes. It is looked at here, so that
+    /// what is refused for it is written down as well.
+    pub max_head: usize,
     /// Makes traces, where a collector is named.
     pub tracer: Option<Arc<Tracer>>,
 }
@@ -46,16 +52,19 @@ struct Seen {
     credentials: Option<HeaderValue>,
     deed: Option<Deed>,
     start: Instant,
+    /// Whether the answer was written down.
+    written: AtomicBool,
 }
 
 /// Looks at a request and at its answer. Everything that is logged in between
-/// carries the request's id.
+/// carries the request's id. Where the client goes away this ends with it; what
+/// a write came to is then written down by the task that goes on with it.
 pub async fn observe(
     State(observer): State<Arc<Observer>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let seen = Seen {
+    let seen = Arc::new(Seen {
         id: observer.ids.of(request.headers()),
         operation: operation::operation(request.method(), request.uri().path()),
         method: request.method().clone(),
@@ -64,7 +73,8 @@ pub async fn observe(
         credentials: request.headers().get(AUTHORIZATION).cloned(),
         deed: Deed::of(&request),
         start: Instant::now(),
-    };
+        written: AtomicBool::new(false),
+    });
     let trace = observer.tracer.as_ref().and_then(|_| Tracer::begin(request.headers()));
     let begun = SystemTime::now();
     let span = tracing::error_span!(
@@ -74,7 +84,16 @@ pub async fn observe(
             trace.map(|(context, _)| tracing::field::display(format!("{:032x}", context.trace)))
     );
     request.extensions_mut().insert(seen.id.clone());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    if !http::reads(&seen.method) {
+        let (observer, seen) = (Arc::clone(&observer), Arc::clone(&seen));
+        let witness = Witness::new(move |answer| observer.write_down(&seen, answer));
+        request.extensions_mut().insert(witness);
+    }
+    let mut response = if head_size(request.uri(), request.headers()) > observer.max_head {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response()
+    } else {
+        next.run(request).instrument(span.clone()).await
+    };
     span.in_scope(|| observer.write_down(&seen, &response));
     if let (Some(tracer), Some((context, id))) = (&observer.tracer, trace) {
         let span = Span {
@@ -99,7 +118,11 @@ pub async fn observe(
 }
 
 impl Observer {
+    /// Counts and logs the answer to a request, the first time that it is told.
     fn write_down(&self, seen: &Seen, response: &Response) {
+        if seen.written.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let status = response.status();
         let after = seen.start.elapsed();
         let method = operation::method(&seen.method);
@@ -129,6 +152,13 @@ impl Observer {
             Credentials::Bearer(_) => None,
         }
     }
+}
+
+/// What HTTP/2 counts (RFC 9113, section 10.5.1), also over HTTP/1.
+fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    path + fields.sum::<usize>()
 }
 
 fn user(response: &Response) -> Option<&str> {

@@ -12,19 +12,25 @@ use crate::registry::swap::Swap;
 const SETTLED: Duration = Duration::from_millis(200);
 /// How often is waited for that before they are read all the same.
 const MOST_WAITS: u32 = 25;
+/// How often they are read, where they change meanwhile, before all of it is
+/// refused.
+const MOST_READS: u32 = 3;
 
 /// Reads again what the settings name: users, policy, token key,
 /// configuration, certificate. All of it is taken or none.
 pub struct Reloader {
     settings: Swap<Settings>,
-    /// Puts what these settings name into place, or leaves what is there.
-    apply: Box<Apply>,
+    /// Reads what these settings name, and changes nothing yet.
+    read: Box<Read>,
     /// The files as they were when they were last read, well or not: what was
     /// refused is not tried again until it changes.
     seen: Mutex<Stamps>,
 }
 
-type Apply = dyn Fn(&Settings) -> Result<(), ServerError> + Send + Sync;
+/// Puts what was read into the place of what was there.
+pub type Renewal = Box<dyn FnOnce()>;
+
+type Read = dyn Fn(&Settings) -> Result<Renewal, ServerError> + Send + Sync;
 
 /// What the files of some settings look like from outside.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,18 +63,22 @@ impl Stamps {
 }
 
 impl Reloader {
-    /// Reloads what these settings name; `seen` is what the files looked like
-    /// before they were first read.
+    /// Reloads what these settings name, by a function that reads it; `seen` is
+    /// what the files looked like before they were first read.
     pub fn new(
         settings: Settings,
         seen: Stamps,
-        apply: impl Fn(&Settings) -> Result<(), ServerError> + Send + Sync + 'static,
+        read: impl Fn(&Settings) -> Result<Renewal, ServerError> + Send + Sync + 'static,
     ) -> Self {
-        Self { settings: Swap::new(settings), apply: Box::new(apply), seen: Mutex::new(seen) }
+        Self { settings: Swap::new(settings), read: Box::new(read), seen: Mutex::new(seen) }
     }
 
     /// Reads everything again. Requests and connections that are under way
     /// keep what they began with.
+    ///
+    /// The files are read one after the other. Where one changed meanwhile they
+    /// may not belong together, even if that shows as an error: then they are
+    /// read once more.
     ///
     /// # Errors
     /// [`ServerError`], which names the file; nothing has changed then.
@@ -76,11 +86,24 @@ impl Reloader {
         // Held to the end: of two reloads the later one has the last word.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let settings = self.settings.current();
-        *seen = Stamps::of(&settings);
+        for _ in 0..MOST_READS {
+            *seen = Stamps::of(&settings);
+            let read = self.read_all(&settings);
+            if Stamps::of(&settings) != *seen {
+                continue;
+            }
+            let (settings, renewal) = read?;
+            renewal();
+            self.settings.replace(settings);
+            return Ok(());
+        }
+        Err(ServerError::Unsettled { times: MOST_READS })
+    }
+
+    fn read_all(&self, settings: &Settings) -> Result<(Settings, Renewal), ServerError> {
         let settings = settings.again()?;
-        (self.apply)(&settings)?;
-        self.settings.replace(settings);
-        Ok(())
+        let renewal = (self.read)(&settings)?;
+        Ok((settings, renewal))
     }
 
     /// The same, away from the threads that serve requests, and with a line in
@@ -129,5 +152,68 @@ impl Reloader {
         let now = Stamps::of(&self.settings.current());
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (now != *seen).then_some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::fs::Access;
+    use crate::registry::settings::{Flags, Variables};
+
+    /// What a reload came to, how often the file was read for it, and what was
+    /// put into place, where the file changes during the first `changes` reads;
+    /// text that begins with `bad` is refused.
+    fn reload(texts: [&'static str; 5], changes: u32) -> (Result<(), String>, u32, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("users");
+        let write = |path: &Path, text: &str| {
+            fs::write_atomic(path, text.as_bytes(), Access::Owner).unwrap();
+        };
+        write(&file, texts[0]);
+        let line = ["warren-registry", "--htpasswd", file.to_str().unwrap()];
+        let flags = Flags::parse_line(line).unwrap();
+        let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
+        let (reads, put) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let reloader = Reloader::new(settings.clone(), Stamps::of(&settings), {
+            let (reads, put) = (Arc::clone(&reads), Arc::clone(&put));
+            move |_| {
+                let text = fs::read_to_string(&file).unwrap();
+                let read = reads.fetch_add(1, Ordering::Relaxed) + 1;
+                if read <= changes {
+                    write(&file, texts[usize::try_from(read).unwrap()]);
+                }
+                if text.starts_with("bad") {
+                    return Err(ServerError::Unsettled { times: 0 });
+                }
+                let put = Arc::clone(&put);
+                Ok(Box::new(move || put.lock().unwrap().push(text)))
+            }
+        });
+        let outcome = reloader.reload().map_err(|error| error.to_string());
+        let put = put.lock().unwrap().clone();
+        (outcome, reads.load(Ordering::Relaxed), put)
+    }
+
+    #[test]
+    fn files_that_change_while_they_are_read_are_read_again() {
+        let texts = ["one", "two", "three", "four", "five"];
+        assert_eq!(reload(texts, 0), (Ok(()), 1, vec!["one".to_owned()]));
+        assert_eq!(reload(texts, 1), (Ok(()), 2, vec!["two".to_owned()]));
+        assert_eq!(reload(texts, 2), (Ok(()), 3, vec!["three".to_owned()]));
+        let (outcome, reads, put) = reload(texts, 4);
+        assert!(outcome.unwrap_err().contains("changed each of the 3 times"));
+        assert_eq!((reads, put), (3, Vec::new()), "a mixture is never put into place");
+    }
+
+    #[test]
+    fn an_error_counts_only_where_nothing_changed() {
+        let mixed = ["bad", "good", "", "", ""];
+        assert_eq!(reload(mixed, 1), (Ok(()), 2, vec!["good".to_owned()]));
+        let (outcome, reads, put) = reload(mixed, 0);
+        assert!(outcome.is_err());
+        assert_eq!((reads, put), (1, Vec::new()));
     }
 }

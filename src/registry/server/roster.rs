@@ -22,6 +22,12 @@ const PROMPT: Duration = Duration::from_secs(1);
 const WELCOME: Duration = Duration::from_millis(100);
 /// One of so many idle connections is ended at a time.
 const EVICTED_TOGETHER: usize = 64;
+/// How long a client is waited for before it counts as slow where others find
+/// no place: who pauses for a moment is not.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The most milliseconds that count between two looks: that the server itself
+/// stood still is no client's fault.
+const MOST_BETWEEN: u64 = 2_000;
 /// No point in time: something has not begun.
 const NEVER: u64 = u64::MAX;
 
@@ -32,6 +38,19 @@ pub struct Patience {
     pub head: Duration,
     /// With a connection that does nothing.
     pub idle: Duration,
+    /// How many bytes of what is sent a client takes in a second at least, for
+    /// as long as it is the client who is waited for; 0 for any.
+    pub rate: u64,
+    /// Over how long they are counted.
+    pub window: Duration,
+}
+
+impl Patience {
+    /// The bytes that a client takes at least while it is waited for so many
+    /// milliseconds.
+    fn least(&self, waited: u64) -> u64 {
+        self.rate.saturating_mul(waited) / 1000
+    }
 }
 
 /// Every open connection.
@@ -41,6 +60,8 @@ pub struct Roster {
     patience: Patience,
     metrics: Metrics,
     next: AtomicU64,
+    /// When all were last looked at.
+    looked: AtomicU64,
     members: Mutex<HashMap<u64, Arc<State>>>,
 }
 
@@ -69,6 +90,12 @@ struct State {
     head: AtomicU64,
     /// Since when the client takes nothing of what is sent.
     stalled: AtomicU64,
+    /// The bytes that went out so far.
+    sent: AtomicU64,
+    /// For how many milliseconds of this window the client was waited for.
+    waited: AtomicU64,
+    /// What `sent` was when the window began.
+    before: AtomicU64,
     /// Cancelled to end the connection.
     ended: CancellationToken,
 }
@@ -78,7 +105,8 @@ struct State {
 enum Rank {
     /// Takes nothing of its answers, for too long.
     Stuck,
-    /// Takes long over a body that nobody asked for.
+    /// Takes long over a body that nobody asked for, or takes next to nothing of
+    /// its answers.
     Slow,
     /// Does nothing, or has such a body on its way.
     Idle,
@@ -101,9 +129,13 @@ impl State {
     }
 
     /// In which order it makes room for another connection, if it can.
-    fn dispensable(&self, now: u64, idle: Duration) -> Option<(Rank, u64)> {
-        if longer(now, self.stuck(), idle) {
+    fn dispensable(&self, now: u64, patience: Patience) -> Option<(Rank, u64)> {
+        if longer(now, self.stuck(), patience.idle) {
             return Some((Rank::Stuck, 0));
+        }
+        if self.is_slow(patience) {
+            let waited = self.waited.load(Ordering::Relaxed);
+            return Some((Rank::Slow, now.saturating_sub(waited)));
         }
         if let Some(since) = self.waits() {
             let rank = if longer(now, since, PROMPT) { Rank::Slow } else { Rank::Idle };
@@ -129,6 +161,51 @@ impl State {
             NEVER
         }
     }
+
+    /// Whether nothing goes on but by what the client does: the network takes no
+    /// more for it, or all that is left of its requests is for it to take, or to
+    /// send.
+    fn is_waited_for(&self) -> bool {
+        if self.stalled.load(Ordering::Relaxed) != NEVER {
+            return true;
+        }
+        let busy = self.busy.load(Ordering::Acquire);
+        let begun = self.begun.load(Ordering::Acquire);
+        begun > 0 && begun.saturating_add(self.waiting.count()) >= busy
+    }
+
+    /// Counts the milliseconds since the last look, if it was the client who was
+    /// waited for, and says whether a window of them is over in which it took
+    /// too little. A client that takes a byte now and then stalls no connection,
+    /// and would else hold its place for ever.
+    fn took_too_little(&self, elapsed: u64, patience: Patience) -> bool {
+        if patience.rate == 0 || !self.is_waited_for() {
+            return false;
+        }
+        let waited = self.waited.load(Ordering::Relaxed);
+        if waited == 0 {
+            self.before.store(self.sent.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let waited = waited.saturating_add(elapsed);
+        let over = Duration::from_millis(waited) >= patience.window;
+        self.waited.store(if over { 0 } else { waited }, Ordering::Relaxed);
+        over && self.took() < patience.least(waited).max(1)
+    }
+
+    /// Whether the client takes too little of its answers so far.
+    fn is_slow(&self, patience: Patience) -> bool {
+        let waited = self.waited.load(Ordering::Relaxed);
+        patience.rate > 0
+            && Duration::from_millis(waited) >= PAUSE
+            && self.is_waited_for()
+            && self.took() < patience.least(waited)
+    }
+
+    /// The bytes that went out in this window.
+    fn took(&self) -> u64 {
+        let sent = self.sent.load(Ordering::Relaxed);
+        sent.saturating_sub(self.before.load(Ordering::Relaxed))
+    }
 }
 
 impl Roster {
@@ -139,6 +216,7 @@ impl Roster {
             patience,
             metrics,
             next: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             members: Mutex::default(),
         }
     }
@@ -162,6 +240,9 @@ impl Roster {
             unflushed: AtomicBool::new(false),
             head: AtomicU64::new(NEVER),
             stalled: AtomicU64::new(NEVER),
+            sent: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            before: AtomicU64::new(0),
             ended: CancellationToken::new(),
         });
         self.lock().insert(id, Arc::clone(&state));
@@ -169,11 +250,12 @@ impl Roster {
     }
 
     /// Ends the connection that has been idle longest, so that another one can
-    /// be served; of many a few more, since others wait behind that one. Who has
-    /// just come goes last. Whether there was any.
+    /// be served; of many a few more, since others wait behind that one. Whose
+    /// client takes next to nothing goes before, who has just come goes last.
+    /// Whether there was any.
     pub fn evict(&self) -> bool {
         let now = self.now();
-        let dispensable = |state: &State| state.dispensable(now, self.patience.idle);
+        let dispensable = |state: &State| state.dispensable(now, self.patience);
         let mut idle: Vec<((Rank, u64), Arc<State>)> = self
             .lock()
             .values()
@@ -199,14 +281,16 @@ impl Roster {
     /// Ends each connection on which the server has lost patience.
     fn look(&self) {
         let now = self.now();
-        let Patience { head, idle } = self.patience;
+        let elapsed = now.saturating_sub(self.looked.swap(now, Ordering::Relaxed));
+        let Patience { head, idle, .. } = self.patience;
         for state in self.lock().values() {
             let since = |time: &AtomicU64| time.load(Ordering::Relaxed);
             let rests = state.rests()
                 && (longer(now, since(&state.idle), idle) || longer(now, since(&state.head), head));
             let takes_nothing =
                 longer(now, since(&state.stalled), idle) || longer(now, state.stuck(), idle);
-            if (rests || takes_nothing) && !state.ended.is_cancelled() {
+            let too_little = state.took_too_little(elapsed.min(MOST_BETWEEN), self.patience);
+            if (rests || takes_nothing || too_little) && !state.ended.is_cancelled() {
                 self.end(state, Closed::Idle);
             }
         }
@@ -285,6 +369,13 @@ impl Member {
         }
     }
 
+    /// So many bytes went out. Only one task at a time writes to a connection.
+    pub fn sent(&self, count: usize) {
+        let sent = &self.state.sent;
+        let all = sent.load(Ordering::Relaxed).wrapping_add(count as u64);
+        sent.store(all, Ordering::Relaxed);
+    }
+
     /// All that waited to be sent has been.
     pub fn flushed(&self) {
         if self.state.unflushed.load(Ordering::Acquire) {
@@ -328,6 +419,15 @@ impl Busy {
             state.begun.fetch_add(1, Ordering::AcqRel);
         }
     }
+
+    /// The client has room for the next piece, which is not there yet: until it
+    /// goes on nobody waits for the client.
+    pub fn held_up(&mut self) {
+        if self.begun {
+            self.begun = false;
+            self.member.state.begun.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Drop for Busy {
@@ -353,8 +453,13 @@ mod tests {
     const FOR_EVER: Duration = Duration::from_hours(1);
 
     fn roster(head: Duration, idle: Duration) -> Arc<Roster> {
-        Arc::new(Roster::new(Patience { head, idle }, Metrics::default()))
+        let patience = Patience { head, idle, rate: 0, window: FOR_EVER };
+        Arc::new(Roster::new(patience, Metrics::default()))
     }
+
+    /// A window is a minute, in which 60 KiB go out.
+    const STEADY: Patience =
+        Patience { head: FOR_EVER, idle: FOR_EVER, rate: 1024, window: Duration::from_mins(1) };
 
     fn is_ended(member: &Member) -> bool {
         member.state.ended.is_cancelled()
@@ -498,5 +603,91 @@ mod tests {
         whole.taken(true);
         strict.look();
         assert!(!is_ended(&whole));
+    }
+
+    #[test]
+    fn a_client_takes_so_many_bytes_of_each_window_that_it_is_waited_for() {
+        let roster = Arc::new(Roster::new(STEADY, Metrics::default()));
+        let member = Arc::new(roster.enter());
+        let _busy = member.busy(true);
+        // A drop now and then, for a whole window.
+        let look = |elapsed: u64, bytes: usize| {
+            member.sent(bytes);
+            member.taken(true);
+            member.taken(false);
+            member.state.took_too_little(elapsed, STEADY)
+        };
+        assert!(!look(50_000, 1 << 20), "what went out before is not counted");
+        assert!(look(10_000, 4000));
+        // Enough of it, and the next window.
+        assert!(!look(50_000, 0));
+        assert!(!look(10_000, 61_440));
+        assert!(!look(59_999, 0));
+        assert!(look(1, 61_000));
+        // The time in which it is the server who is waited for.
+        assert!(!look(59_999, 0));
+        member.taken(true);
+        assert!(!member.state.took_too_little(60_000, STEADY), "there is nothing to take");
+        let any = Patience { rate: 0, ..STEADY };
+        member.taken(false);
+        assert!(!member.state.took_too_little(60_000, any));
+        assert!(member.state.took_too_little(60_000, STEADY));
+    }
+
+    #[test]
+    fn a_look_ends_who_takes_too_little_and_no_one_else() {
+        let patience = Patience { window: Duration::ZERO, ..STEADY };
+        let roster = Arc::new(Roster::new(patience, Metrics::default()));
+        let [slow, works, idle] = [(); 3].map(|()| Arc::new(roster.enter()));
+        let _busy = [slow.busy(true), works.busy(true)];
+        slow.taken(false);
+        slow.sent(1);
+        works.taken(false);
+        works.taken(true);
+        roster.look();
+        assert!(is_ended(&slow) && !is_ended(&works) && !is_ended(&idle));
+    }
+
+    #[test]
+    fn who_takes_next_to_nothing_makes_room_before_who_is_idle() {
+        let roster = Arc::new(Roster::new(STEADY, Metrics::default()));
+        let [slow, steady, idle] = [(); 3].map(|()| Arc::new(roster.enter()));
+        let _busy = [slow.busy(true), steady.busy(true)];
+        drop(idle.busy(false));
+        for (member, bytes) in [(&slow, 4000), (&steady, 20_000)] {
+            member.taken(false);
+            assert!(!member.state.took_too_little(5_000, STEADY));
+            member.sent(bytes);
+            assert!(!member.state.is_slow(STEADY), "it may only pause");
+            assert!(!member.state.took_too_little(5_000, STEADY));
+        }
+        assert!(roster.evict());
+        assert!(is_ended(&slow) && !is_ended(&idle));
+        assert!(roster.evict());
+        assert!(is_ended(&idle));
+        assert!(!roster.evict());
+        assert!(!is_ended(&steady));
+    }
+
+    #[test]
+    fn over_http_2_who_is_waited_for_is_seen_by_the_answers() {
+        let roster = Arc::new(Roster::new(STEADY, Metrics::default()));
+        let member = Arc::new(roster.enter());
+        let mut begun = member.busy(false);
+        assert!(!member.state.is_waited_for(), "the answer is being made");
+        begun.went_on();
+        assert!(member.state.is_waited_for());
+        begun.held_up();
+        assert!(!member.state.is_waited_for(), "the next piece is not there yet");
+        begun.held_up();
+        begun.went_on();
+        let other = member.busy(false);
+        assert!(!member.state.is_waited_for(), "the other answer is being made");
+        let waiting = member.waiting();
+        let _waits = waiting.begin();
+        assert!(member.state.is_waited_for(), "for a body that nobody needs");
+        drop((begun, other));
+        assert!(!member.state.is_waited_for());
+        assert_eq!(member.state.begun.load(Ordering::Relaxed), 0);
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::super::metrics::Metrics;
 use super::super::settings::{Flags, Settings, Variables};
 use super::connection::Serving;
+use super::roster::{Patience, Roster};
 use super::{Reloader, Server, Stamps};
 
 /// More than the system keeps of what a client does not read.
@@ -28,6 +29,11 @@ struct Running {
 }
 
 async fn start(arguments: &[&str]) -> Running {
+    start_with(arguments, |_| ()).await
+}
+
+/// The same, with something else about how connections are served.
+async fn start_with(arguments: &[&str], adjust: impl FnOnce(&mut Serving)) -> Running {
     let flags = Flags::parse_line([&["warren-registry"], arguments].concat()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -36,10 +42,12 @@ async fn start(arguments: &[&str]) -> Running {
         .route("/large", get(async || vec![0; LARGE]));
     let settings = Settings::resolve(&flags, &Variables::these(&[])).unwrap();
     let seen = Stamps::of(&settings);
+    let mut serving = Serving::new(app, None, &settings, Metrics::default());
+    adjust(&mut serving);
     let server = Server {
-        reloader: Arc::new(Reloader::new(settings.clone(), seen, |_| Ok(()))),
+        reloader: Arc::new(Reloader::new(settings.clone(), seen, |_| Ok(Box::new(|| ())))),
         listeners: vec![listener],
-        serving: Serving::new(app, None, &settings, Metrics::default()),
+        serving,
         housekeeping: Box::pin(std::future::pending()),
         tracer: None,
         settings,
@@ -139,4 +147,39 @@ async fn who_waits_for_a_place_waits_for_the_rest_of_an_answer() {
     }
     // Now the first one is idle, and makes room.
     second.await.unwrap();
+}
+
+/// The one reads a byte and no more, the other a part now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_next_to_nothing_is_ended_and_who_takes_an_answer_slowly_gets_it() {
+    let (for_ever, window) = (Duration::from_hours(1), Duration::from_secs(2));
+    let patience = Patience { head: for_ever, idle: for_ever, rate: 1024, window };
+    let metrics = Metrics::default();
+    let roster = Arc::new(Roster::new(patience, metrics.clone()));
+    let server = start_with(&[], |serving| serving.roster = roster).await;
+    let [mut nothing, mut slowly] = [
+        TcpStream::connect(server.address).await.unwrap(),
+        TcpStream::connect(server.address).await.unwrap(),
+    ];
+    for stream in [&mut nothing, &mut slowly] {
+        stream.write_all(b"GET /large HTTP/1.1\r\nhost: r\r\n\r\n").await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'H');
+    }
+    // Together longer than a window and the look after it.
+    let mut part = vec![0; 1 << 20];
+    for _ in 0..LARGE / part.len() {
+        slowly.read_exact(&mut part).await.expect("it was ended");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let ended = r#"connections_closed_early_total{reason="idle"} 1"#;
+    for _ in 0..600 {
+        if metrics.render().contains(ended) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let text = metrics.render();
+    assert!(text.contains(ended), "{text}");
+    let rest = rest(&mut nothing).await;
+    assert!(rest.len() < LARGE, "{} bytes", rest.len());
 }

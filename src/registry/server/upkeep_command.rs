@@ -168,9 +168,19 @@ impl UpkeepCommand {
 async fn obey(job: Job, settings: &Settings) -> Result<Value, ServerError> {
     let data_dir: &Path = &settings.data_dir.value;
     let failed = |problem: String| ServerError::Upkeep { path: data_dir.to_owned(), problem };
-    let tell = |progress: &Value| {
+    let tell = move |progress: &Value| {
         let count = |key| progress.get(key).and_then(Value::as_u64).unwrap_or(0);
-        eprintln!("looked at {} contents, {} bytes", count("contents"), count("bytes"));
+        let (contents, bytes) = (count("contents"), count("bytes"));
+        match job {
+            Job::Collect { .. } => eprintln!(
+                "looked at {} repositories and {contents} contents; {} manifests, {} links and {} contents of {bytes} bytes removed",
+                count("repositories"),
+                count("manifests"),
+                count("links"),
+                count("removed"),
+            ),
+            Job::Scrub { .. } => eprintln!("looked at {contents} contents, {bytes} bytes"),
+        }
     };
     if let Some(result) = control::ask(data_dir, job, tell).await {
         return result.map_err(failed);

@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::linger::Linger;
 use super::roster::Member;
 
-/// A stream that tells the roster when bytes come in, and when the client
-/// takes none of those that go out; and that ends only when the client has what
+/// A stream that tells the roster when bytes come in, how many go out, and when
+/// the client takes none of them; and that ends only when the client has what
 /// was sent.
 pub struct Watched<S> {
     stream: S,
@@ -25,6 +25,14 @@ impl<S> Watched<S> {
     /// two requests belongs to the head of the next.
     pub fn new(stream: S, member: Arc<Member>, heads: bool) -> Self {
         Self { stream, member, heads, linger: None }
+    }
+
+    /// Passes on what came of a write.
+    fn wrote(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = polled {
+            self.member.sent(*count);
+        }
+        self.member.taken(polled.is_ready());
     }
 }
 
@@ -50,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.member.taken(polled.is_ready());
+        self.wrote(&polled);
         polled
     }
 
@@ -60,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.member.taken(polled.is_ready());
+        self.wrote(&polled);
         polled
     }
 
@@ -107,7 +115,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stream = listener.accept().await.unwrap().0;
-        let patience = Patience { head: Duration::from_secs(9), idle: Duration::from_secs(9) };
+        let long = Duration::from_hours(1);
+        let patience = Patience { head: long, idle: long, rate: 0, window: long };
         let roster = Arc::new(Roster::new(patience, Metrics::default()));
         let member = Arc::new(roster.enter());
         // More than the client has room for, and words of it that nobody reads.

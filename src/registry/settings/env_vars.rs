@@ -60,7 +60,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("max-uploads", "WARREN_REGISTRY_MAX_UPLOADS"),
     // How many of them one client may have.
     ("max-uploads-per-client", "WARREN_REGISTRY_MAX_UPLOADS_PER_CLIENT"),
-    // KiB of a request's body that come in a second at least.
+    // KiB a second that a client sends of a body, and takes of its answers, at least.
     ("min-body-rate", "WARREN_REGISTRY_MIN_BODY_RATE"),
     // Who may read `/metrics`: `open`, `login` or `off`.
     ("metrics", "WARREN_REGISTRY_METRICS"),

@@ -142,8 +142,8 @@ pub struct Flags {
     #[arg(long, value_name = "COUNT")]
     pub max_uploads_per_client: Option<String>,
 
-    /// KiB of a request's body that come in a second at least, over a minute;
-    /// 0 for any
+    /// KiB a second that a client sends of a request's body at least, and takes
+    /// of what is sent to it, over a minute; 0 for any
     #[arg(long, value_name = "KIB")]
     pub min_body_rate: Option<String>,
 
@@ -170,8 +170,8 @@ pub struct Flags {
 }
 
 /// What only the 2020 generation of Trow had (0.2 to 0.5). With one of these,
-/// and no flag that is newer, its defaults hold too: TLS is on unless
-/// `--no-tls` is there.
+/// and nothing newer that says how to listen, its defaults hold too: TLS is on
+/// unless `--no-tls` is there.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Flags of Trow 0.2 to 0.5")]
 #[allow(clippy::struct_excessive_bools, reason = "a switch of a command line is a bool")]
@@ -260,7 +260,7 @@ pub struct OldFlags {
     #[arg(long, value_name = "MIB")]
     pub max_manifest_size: Option<String>,
 
-    /// Largest blob, in MiB
+    /// Largest blob, in MiB; without it of any size
     #[arg(long, value_name = "MIB")]
     pub max_blob_size: Option<String>,
 }
@@ -305,16 +305,22 @@ impl Flags {
     }
 
     /// Whether the line is one of Trow 0.2 to 0.5: it has a flag that only
-    /// those had, and none that is newer.
+    /// those had, and none that says in the newer way how to listen. What else
+    /// is newer may be added to such a line, and takes no TLS from it.
     #[must_use]
     pub fn is_old(&self) -> bool {
-        self.old.any()
-            && self.environment.is_none()
-            && self.bind.is_empty()
-            && self.tls.is_none()
-            && self.htpasswd.is_none()
-            && self.config_file.is_none()
-            && self.cors.is_none()
+        self.old.any() && !self.says_how_to_listen()
+    }
+
+    /// What ends the defaults of a line that has flags of Trow 0.2 to 0.5 alone.
+    pub(super) fn ends_old_defaults(&self) -> Option<&'static str> {
+        let newer = if self.bind.is_empty() { "--environment" } else { "--bind" };
+        (self.old.mark() && self.says_how_to_listen()).then_some(newer)
+    }
+
+    /// Whether a newer flag does: an environment has addresses, too.
+    fn says_how_to_listen(&self) -> bool {
+        self.environment.is_some() || !self.bind.is_empty() || self.tls.is_some()
     }
 }
 
@@ -322,6 +328,12 @@ impl OldFlags {
     /// Whether there is any.
     #[must_use]
     pub fn any(&self) -> bool {
+        // Newer lines may have these two as well.
+        self.mark() || self.max_manifest_size.is_some() || self.max_blob_size.is_some()
+    }
+
+    /// Whether there is one that only old lines have.
+    fn mark(&self) -> bool {
         let texts = [
             &self.host,
             &self.port,
@@ -332,8 +344,6 @@ impl OldFlags {
             &self.password_file,
             &self.hub_user,
             &self.hub_token_file,
-            &self.max_manifest_size,
-            &self.max_blob_size,
         ];
         self.no_tls
             || self.old_password.is_some()

@@ -18,7 +18,8 @@ pub struct Operating {
     pub max_uploads: Setting<usize>,
     /// How many of them one client may have.
     pub max_uploads_per_client: Setting<usize>,
-    /// Bytes of a request's body that come in a second at least; none for any.
+    /// Bytes of a request's body that come in a second at least, and bytes of the
+    /// answers that the client takes; none for any.
     pub min_body_rate: Setting<u64>,
     /// Who may read `/metrics`.
     pub metrics: Setting<MetricsAccess>,

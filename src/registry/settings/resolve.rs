@@ -38,7 +38,7 @@ impl Settings {
         let old = &flags.old;
         let mut warnings = Vec::new();
 
-        let tls = tls::resolve(flags, &layers)?;
+        let tls = tls::resolve(flags, &layers, &mut warnings)?;
         let bind = bind::resolve(flags, &layers, &tls.value)?;
         let hostname = match &old.names {
             Some(names) => flag("--names", Some(names)),
@@ -93,7 +93,7 @@ impl Settings {
                 })?
                 .unwrap_or(Setting::built_in(Some(RELOAD_INTERVAL))),
             proxied: proxied(flags, config.as_ref(), &config_file),
-            validation: validation(flags),
+            validation: validation(flags, config.as_ref()),
             config_file,
             config,
             cors,
@@ -129,16 +129,9 @@ impl Settings {
     /// flags or keys by name.
     #[must_use]
     pub fn unserved(&self) -> Vec<String> {
-        let mut features = Vec::new();
-        let mut add = |asked: bool, feature: &str, origin: &Origin| {
-            if asked {
-                features.push(format!("{feature} ({origin})"));
-            }
-        };
-        add(!self.proxied.value.is_empty(), "proxied registries", &self.proxied.origin);
-        let blobs = &self.max_blob_size;
-        add(blobs.value.is_some(), "blob size limit", &blobs.origin);
-        features
+        let asked = !self.proxied.value.is_empty();
+        let feature = asked.then(|| format!("proxied registries ({})", self.proxied.origin));
+        feature.into_iter().collect()
     }
 }
 
@@ -297,10 +290,11 @@ fn proxied(
 }
 
 /// The rules of the older flags. A command line of that generation has rules
-/// also where it names none: what Trow let in then.
-fn validation(flags: &Flags) -> Setting<Option<Validation>> {
+/// also where it names none, and neither does the file: what Trow let in then.
+fn validation(flags: &Flags, config: Option<&ConfigFile>) -> Setting<Option<Validation>> {
     let old = &flags.old;
-    if !old.validates() && !flags.is_old() {
+    let by_file = config.is_some_and(|config| config.image_validation.is_some());
+    if !old.validates() && (by_file || !flags.is_old()) {
         return Setting::built_in(None);
     }
     let lists = |text: &Option<String>| text.as_deref().map(list).unwrap_or_default();

@@ -62,8 +62,13 @@ impl fmt::Display for Tls {
 }
 
 /// Resolves the setting. Trow before 0.6 serves TLS unless told otherwise,
-/// later ones serve plain HTTP unless told otherwise.
-pub(super) fn resolve(flags: &Flags, layers: &Layers) -> Result<Setting<Tls>, SettingsError> {
+/// later ones serve plain HTTP unless told otherwise. A line that is between the
+/// two is a warning.
+pub(super) fn resolve(
+    flags: &Flags,
+    layers: &Layers,
+    warnings: &mut Vec<String>,
+) -> Result<Setting<Tls>, SettingsError> {
     let old = &flags.old;
     if old.no_tls {
         return Ok(Setting { value: Tls::Off, origin: Origin::Flag("--no-tls") });
@@ -73,6 +78,13 @@ pub(super) fn resolve(flags: &Flags, layers: &Layers) -> Result<Setting<Tls>, Se
         return Ok(Setting { value: Tls::files(old.cert.as_deref(), old.key.as_deref()), origin });
     }
     let given = layers.parsed("tls", flag("--tls", flags.tls.as_deref()), Tls::parse)?;
+    if given.is_none()
+        && let Some(newer) = flags.ends_old_defaults()
+    {
+        warnings.push(format!(
+            "TLS is off: {newer} is newer than the flags of Trow 0.2 to 0.5 that are there, with which it is on; say which with --tls or --no-tls"
+        ));
+    }
     Ok(given.unwrap_or_else(|| {
         Setting::built_in(if flags.is_old() { Tls::files(None, None) } else { Tls::Off })
     }))

@@ -68,8 +68,10 @@ impl Inner {
             tracing::error!(%digest, linked, found = size, "a blob has another length than it was pushed with");
             return Ok(None);
         }
-        if found.is_some_and(|found| self.verified.is_refuted(digest, &Stamp::of(&found))) {
-            tracing::error!(%digest, "a blob has other bytes than it was pushed with");
+        let doubtful =
+            |found: Metadata| self.verified.is_doubtful(digest, &Stamp::of(&found), Instant::now());
+        if found.is_some_and(doubtful) {
+            tracing::error!(%digest, "a blob has other bytes than it was pushed with, or can't be read");
             return Ok(None);
         }
         Ok(Some(linked))
@@ -118,10 +120,14 @@ impl Inner {
         let end = range.end.min(size);
         let start = range.start.min(end);
         let length = end - start;
-        // A part can't be checked against the digest of the whole.
-        let check = length == size && !self.verified.holds(digest, &stamp, Instant::now());
+        // A part can't be checked against the digest of the whole. What is in
+        // memory is what was read then; a disk may have lost bits since.
+        let whole = length == size;
+        let check = whole
+            && !(self.verified.holds(digest, &stamp, Instant::now())
+                && (self.resident)(&file, 0, size));
         let digest = digest.clone();
-        let part = Part { path, digest, file, metadata, start, length, check };
+        let part = Part { path, digest, file, metadata, start, length, whole, check };
         Ok(Some(BlobRead { size, stream: read::stream(self, part) }))
     }
 
@@ -186,16 +192,16 @@ impl Inner {
         Ok(self.disk.put(&link, size.to_string().as_bytes())?)
     }
 
-    /// Takes a blob out of a repository under its lock; gives the folder that
-    /// has to be synced.
+    /// Takes a blob out of a repository under its lock; gives the folders that
+    /// have to be synced.
     pub(super) fn remove_link(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<PathBuf>, StoreError> {
+    ) -> Result<Vec<PathBuf>, StoreError> {
         let link = self.layout.blob_link(repository, digest);
         let removed = self.disk.unlink(&link)?;
-        Ok(link.parent().filter(|_| removed).map(Path::to_owned))
+        Ok(link.parent().filter(|_| removed).map(Path::to_owned).into_iter().collect())
     }
 
     /// Takes a blob out of a repository, not while a manifest that needs it is

@@ -79,8 +79,8 @@ struct Run<'a> {
     looked: Instant,
 }
 
-/// Removes something of a repository; gives the folder that has to be synced.
-type Remove<'a> = dyn Fn(&Inner, &Digest) -> Result<Option<PathBuf>, StoreError> + 'a;
+/// Removes something of a repository; gives the folders that have to be synced.
+type Remove<'a> = dyn Fn(&Inner, &Digest) -> Result<Vec<PathBuf>, StoreError> + 'a;
 
 /// What one look at a repository found.
 struct Look {

@@ -15,13 +15,6 @@ pub(super) const BLOCK: usize = 4096;
 /// The way past the cache, for one file.
 #[derive(Default)]
 pub(super) struct Direct {
-    mode: Mode,
-    /// Where a batch is put together.
-    memory: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Mode {
     /// Whether the file is in it at the moment.
     on: bool,
     /// The file system has no such way.
@@ -29,46 +22,30 @@ struct Mode {
 }
 
 impl Direct {
-    /// Whether it is worth trying.
-    pub(super) fn is_open(&self) -> bool {
-        !self.mode.refused
-    }
-
-    /// Writes chunks at the file's cursor, which is at a multiple of [`BLOCK`],
-    /// as their length together is. `false` where the file system does not do
-    /// this; nothing was written then.
-    pub(super) fn write(&mut self, file: &File, chunks: &[&[u8]]) -> io::Result<bool> {
-        if !self.mode.enter(file)? {
+    /// Writes bytes at the file's cursor. `false` where the file system does not
+    /// do this, or where the cursor, their length or their place in memory is no
+    /// multiple of [`BLOCK`]; nothing was written then.
+    pub(super) fn write(&mut self, file: &File, position: u64, bytes: &[u8]) -> io::Result<bool> {
+        let blocks = position.is_multiple_of(BLOCK as u64)
+            && bytes.len().is_multiple_of(BLOCK)
+            && bytes.as_ptr().align_offset(BLOCK) == 0;
+        if !blocks || !self.enter(file)? {
             return Ok(false);
         }
-        let length = chunks.iter().map(|chunk| chunk.len()).sum::<usize>();
-        if self.memory.len() < length + BLOCK {
-            self.memory.resize(length + BLOCK, 0);
-        }
-        let start = self.memory.as_ptr().align_offset(BLOCK);
-        let Some(batch) = self.memory.get_mut(start..start + length) else { return Ok(false) };
-        let mut rest = &mut *batch;
-        for chunk in chunks {
-            let Some((place, after)) = rest.split_at_mut_checked(chunk.len()) else {
-                return Ok(false);
-            };
-            place.copy_from_slice(chunk);
-            rest = after;
-        }
-        let mut left: &[u8] = batch;
+        let mut left = bytes;
         while !left.is_empty() {
             match (&*file).write(left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => left = left.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Some file systems take the mode and then no write.
-                Err(error) if is_refusal(&error) && left.len() == length => {
-                    self.mode.refuse(file)?;
+                Err(error) if is_refusal(&error) && left.len() == bytes.len() => {
+                    self.refuse(file)?;
                     return Ok(false);
                 }
                 // Others write a part that is no multiple of their blocks.
                 Err(error) if is_refusal(&error) => {
-                    self.mode.refuse(file)?;
+                    self.refuse(file)?;
                     (&*file).write_all(left)?;
                     return Ok(true);
                 }
@@ -80,7 +57,27 @@ impl Direct {
 
     /// Back to the ordinary way.
     pub(super) fn leave(&mut self, file: &File) -> io::Result<()> {
-        self.mode.leave(file)
+        if self.on {
+            fcntl_setfl(file, fcntl_getfl(file)?.difference(OFlags::DIRECT))?;
+            self.on = false;
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, file: &File) -> io::Result<bool> {
+        if !self.on && !self.refused {
+            match fcntl_setfl(file, fcntl_getfl(file)?.union(OFlags::DIRECT)) {
+                Ok(()) => self.on = true,
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => self.refused = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.on)
+    }
+
+    fn refuse(&mut self, file: &File) -> io::Result<()> {
+        self.refused = true;
+        self.leave(file)
     }
 }
 
@@ -100,7 +97,7 @@ impl DirectReader {
 
     /// Begins with a file, at its start.
     pub(super) fn begin<'a>(&'a mut self, file: &'a File) -> io::Result<DirectRead<'a>> {
-        let mut mode = Mode::default();
+        let mut mode = Direct::default();
         if !mode.enter(file)? {
             forget_cached(file);
         }
@@ -112,7 +109,7 @@ impl DirectReader {
 pub(super) struct DirectRead<'a> {
     reader: &'a mut DirectReader,
     file: &'a File,
-    mode: Mode,
+    mode: Direct,
 }
 
 impl DirectRead<'_> {
@@ -141,32 +138,6 @@ impl DirectRead<'_> {
 fn forget_cached(file: &File) {
     let _ = fadvise(file, 0, None, Advice::DontNeed);
     let _ = fadvise(file, 0, None, Advice::Sequential);
-}
-
-impl Mode {
-    fn leave(&mut self, file: &File) -> io::Result<()> {
-        if self.on {
-            fcntl_setfl(file, fcntl_getfl(file)?.difference(OFlags::DIRECT))?;
-            self.on = false;
-        }
-        Ok(())
-    }
-
-    fn enter(&mut self, file: &File) -> io::Result<bool> {
-        if !self.on && !self.refused {
-            match fcntl_setfl(file, fcntl_getfl(file)?.union(OFlags::DIRECT)) {
-                Ok(()) => self.on = true,
-                Err(Errno::INVAL | Errno::OPNOTSUPP) => self.refused = true,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.on)
-    }
-
-    fn refuse(&mut self, file: &File) -> io::Result<()> {
-        self.refused = true;
-        self.leave(file)
-    }
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -204,25 +175,31 @@ mod tests {
     fn what_is_written_is_what_was_given_in_either_mode() {
         let mut file = tempfile::tempfile().unwrap();
         let mut direct = Direct::default();
-        let bytes: Vec<u8> = (0..=250).cycle().take(5 * BLOCK).collect();
-        let (first, rest) = bytes.split_at(1000);
-        let (second, last) = rest.split_at(3 * BLOCK - 1000);
+        let bytes: Vec<u8> = (0..=250).cycle().take(6 * BLOCK).collect();
+        let start = bytes.as_ptr().align_offset(BLOCK);
+        let bytes = &bytes[start..start + 5 * BLOCK];
+        let (first, rest) = bytes.split_at(3 * BLOCK);
         // Where the disk has no such mode the caller writes as usual.
-        if !direct.write(&file, &[first, second]).unwrap() {
-            assert!(!direct.is_open());
-            file.write_all(&bytes[..3 * BLOCK]).unwrap();
+        if !direct.write(&file, 0, first).unwrap() {
+            assert!(direct.refused);
+            file.write_all(first).unwrap();
         }
+        // What lies between two blocks is for the ordinary way.
+        let position = first.len() as u64;
+        assert!(!direct.write(&file, position, &rest[1..=BLOCK]).unwrap(), "its place in memory");
+        assert!(!direct.write(&file, position, &rest[..BLOCK - 1]).unwrap(), "its length");
+        assert!(!direct.write(&file, position + 1, rest).unwrap(), "its place in the file");
         direct.leave(&file).unwrap();
-        file.write_all(&last[..BLOCK]).unwrap();
-        if !direct.write(&file, &[&last[BLOCK..]]).unwrap() {
-            file.write_all(&last[BLOCK..]).unwrap();
+        file.write_all(&rest[..BLOCK]).unwrap();
+        if !direct.write(&file, position + BLOCK as u64, &rest[BLOCK..]).unwrap() {
+            file.write_all(&rest[BLOCK..]).unwrap();
         }
         direct.leave(&file).unwrap();
         file.write_all(b"tail").unwrap();
         let mut found = Vec::new();
         file.rewind().unwrap();
         file.read_to_end(&mut found).unwrap();
-        assert_eq!(found[..5 * BLOCK], bytes);
+        assert!(found[..5 * BLOCK] == *bytes);
         assert_eq!(&found[5 * BLOCK..], b"tail");
     }
 }

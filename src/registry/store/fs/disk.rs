@@ -1,7 +1,7 @@
 //! The file system calls of the store, each of which a test can make fail.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +69,11 @@ impl Disk {
             None => Ok(()),
             Some(faults) => faults.before(step, path).at("touch", path),
         }
+    }
+
+    /// Asked before content is read whose file is open.
+    pub(super) fn may_read(&self, path: &Path) -> io::Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.before(Step::Read, path))
     }
 
     /// A path for a file that is not in its place yet.
@@ -209,37 +214,22 @@ impl Disk {
     }
 
     /// Writes all of these chunks with as few calls as the system allows.
-    pub(super) fn write(
-        &self,
-        mut file: &File,
-        path: &Path,
-        chunks: &[&[u8]],
-    ) -> Result<(), FsError> {
+    pub(super) fn write(&self, mut file: &File, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         self.ask(Step::Write, path)?;
-        let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
-        let mut left = slices.as_mut_slice();
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            match file.write_vectored(left) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)).at("write", path),
-                Ok(count) => IoSlice::advance_slices(&mut left, count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("write", path),
-            }
-        }
-        Ok(())
+        file.write_all(bytes).at("write", path)
     }
 
-    /// Writes chunks past the system's cache, as [`Direct::write`] does.
+    /// Writes bytes past the system's cache, as [`Direct::write`] does.
     pub(super) fn write_direct(
         &self,
         file: &File,
         path: &Path,
-        chunks: &[&[u8]],
+        position: u64,
+        bytes: &[u8],
         direct: &mut Direct,
     ) -> Result<bool, FsError> {
         self.ask(Step::Write, path)?;
-        direct.write(file, chunks).at("write", path)
+        direct.write(file, position, bytes).at("write", path)
     }
 
     pub(super) fn sync(&self, file: &File, path: &Path) -> Result<(), FsError> {
@@ -280,7 +270,7 @@ impl Disk {
     pub(super) fn stage(&self, bytes: &[u8]) -> Result<Temporary, FsError> {
         let temporary = self.temporary()?;
         let file = self.create(&temporary.path)?;
-        self.write(&file, &temporary.path, &[bytes])?;
+        self.write(&file, &temporary.path, bytes)?;
         self.sync(&file, &temporary.path)?;
         Ok(temporary)
     }
@@ -296,7 +286,7 @@ impl Disk {
     pub(super) fn put_for_now(&self, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         let temporary = self.temporary()?;
         let file = self.create(&temporary.path)?;
-        self.write(&file, &temporary.path, &[bytes])?;
+        self.write(&file, &temporary.path, bytes)?;
         self.rename(&temporary.path, path)
     }
 
@@ -312,7 +302,7 @@ impl Disk {
         }
         self.ask(Step::Create, path)?;
         let file = OpenOptions::new().append(true).create(true).open(path).at("create", path)?;
-        self.write(&file, path, &[bytes])
+        self.write(&file, path, bytes)
     }
 
     /// Makes a folder and those above it, durably. A folder that is there was
@@ -378,6 +368,15 @@ impl Disk {
             }
         }
         Ok(())
+    }
+
+    /// Makes everything durable that is on the disk of this folder.
+    pub(super) fn sync_all(&self, path: &Path) -> Result<(), FsError> {
+        self.watched(|| {
+            self.ask(Step::Sync, path)?;
+            let folder = File::open(path).at("open", path)?;
+            rustix::fs::syncfs(&folder).map_err(io::Error::from).at("sync the disk of", path)
+        })
     }
 
     pub(super) fn sync_folder(&self, path: &Path) -> Result<(), FsError> {

@@ -98,14 +98,8 @@ pub(super) struct Pin<'a> {
 }
 
 impl Pin<'_> {
-    /// Whether another request relies on the digest too: it may be one that
-    /// has just pushed it, and not made it durable yet.
-    pub(super) fn is_shared(&self) -> bool {
-        let shard = self.leases.shard(&self.digest);
-        shard.pins.get(&self.digest).is_some_and(|holders| holders.count > 1)
-    }
-
-    /// Whether another request relied on it while this pin was held.
+    /// Whether another request relied on it while this pin was held: it may be
+    /// one that has just pushed it, and not made it durable.
     pub(super) fn was_shared(&self) -> bool {
         let shard = self.leases.shard(&self.digest);
         shard.pins.get(&self.digest).is_some_and(|holders| holders.shared)
@@ -170,11 +164,11 @@ mod tests {
         );
         drop(leases.pin(&before));
         let pin = leases.pin(&held);
-        assert!(!pin.is_shared());
+        assert!(!pin.was_shared());
         let other = leases.pin(&held);
-        assert!(pin.is_shared());
+        assert!(pin.was_shared());
         drop(other);
-        assert!(!pin.is_shared() && pin.was_shared());
+        assert!(pin.was_shared(), "also when the other is gone");
         let collection = leases.collect().unwrap();
         assert!(leases.collect().is_none(), "there is one at a time");
         drop(leases.pin(&since));

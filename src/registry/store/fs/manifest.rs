@@ -90,9 +90,9 @@ impl Inner {
         }
         for (digest, pin) in &pins {
             // The manifest must not be durable before what it is made of. What
-            // was found above was put there by someone who still holds a pin,
-            // or who has made it durable.
-            if pin.is_shared() {
+            // was found above was put there by someone who held a pin since, or
+            // who has made it durable.
+            if pin.was_shared() {
                 self.keep_blob(repository, digest)?;
             }
         }
@@ -137,34 +137,45 @@ impl Inner {
             return Ok(false);
         }
         let _alone = self.disk.lock(&self.layout.lock(repository))?;
-        for path in self.disk.list(&self.layout.tags(repository))? {
+        let tags = self.layout.tags(repository);
+        let mut untagged = false;
+        for path in self.disk.list(&tags)? {
             if self.tag(&path)?.as_ref() == Some(digest) {
-                self.disk.remove(&path)?;
+                untagged |= self.disk.unlink(&path)?;
             }
         }
-        if let Some(folder) = self.remove_manifest(repository, digest)? {
+        if untagged {
+            self.disk.sync_folder(&tags)?;
+        }
+        for folder in self.remove_manifest(repository, digest)? {
             self.disk.sync_folder(&folder)?;
         }
         Ok(true)
     }
 
-    /// Removes a manifest to which no tag points; gives the folder that has to
-    /// be synced. Its entry among the referrers goes first, durably: one that
-    /// comes back without its manifest isn't shown.
+    /// Removes a manifest to which no tag points; gives the folders that have to
+    /// be synced. Its entry among the referrers goes first; one that comes back
+    /// without its manifest isn't shown.
     pub(super) fn remove_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<PathBuf>, StoreError> {
+    ) -> Result<Vec<PathBuf>, StoreError> {
         let link = self.layout.manifest(repository, digest);
+        let mut gone = Vec::new();
         if let Some(media_type) = self.disk.read(&link)?
             && let Ok(Some(bytes)) = self.disk.read(&self.layout.blob(digest))
             && let (_, Some(subject)) = mentions(&String::from_utf8_lossy(&media_type), &bytes)
         {
-            self.disk.remove(&self.layout.referrer(repository, &subject, digest))?;
+            gone.push(self.layout.referrer(repository, &subject, digest));
         }
-        let removed = self.disk.unlink(&link)?;
-        Ok(link.parent().filter(|_| removed).map(Path::to_owned))
+        gone.push(link);
+        let mut folders = Vec::new();
+        for path in gone {
+            let removed = self.disk.unlink(&path)?;
+            folders.extend(path.parent().filter(|_| removed).map(Path::to_owned));
+        }
+        Ok(folders)
     }
 
     /// What a collection has to know of a manifest; `None` where it is gone.

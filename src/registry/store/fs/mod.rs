@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use self::batch::Batches;
 use self::buffers::Buffers;
 use self::disk::Disk;
 use self::layout::Layout;
@@ -29,6 +30,7 @@ use crate::registry::access::{Actions, Permissions};
 use crate::registry::name::RepositoryName;
 use crate::registry::reference::Tag;
 
+mod batch;
 mod blob;
 mod buffers;
 mod cache;
@@ -85,10 +87,14 @@ struct Inner {
     listings: Listings,
     verified: Verified,
     buffers: Buffers,
+    batches: Batches,
     leases: Leases,
     lease: Duration,
     cached: u64,
     process: Process,
+    /// Whether all of this part of a file is in memory, as far as one can tell
+    /// without reading it.
+    resident: fn(&std::fs::File, u64, u64) -> bool,
     /// Whoever changes a repository holds one of these before it takes a
     /// thread, so that those who wait don't take all threads.
     writers: Vec<Arc<Mutex<()>>>,
@@ -161,6 +167,7 @@ impl FsStore {
             disk.put(&layout.version(), LAYOUT.as_bytes())?;
         }
         let process = Process::new(&layout);
+        unless_unwritable(found.is_some(), process.keep_leftovers(&disk, root))?;
         unless_unwritable(found.is_some(), process.join(&disk))?;
         let inner = Inner {
             disk,
@@ -169,10 +176,12 @@ impl FsStore {
             listings: Listings::default(),
             verified: Verified::default(),
             buffers: Buffers::default(),
+            batches: Batches::default(),
             leases: Leases::default(),
             lease: options.lease,
             cached: options.cached,
             process,
+            resident: resident::is_resident,
             writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
             asking: Arc::default(),
             synced: std::sync::Mutex::default(),
@@ -243,7 +252,7 @@ impl Inner {
     fn probe(&self, durably: bool) -> Result<(), FsError> {
         let probe = self.disk.temporary()?;
         let file = self.disk.create(&probe.path)?;
-        self.disk.write(&file, &probe.path, &[&[0; 4096]])?;
+        self.disk.write(&file, &probe.path, &[0; 4096])?;
         if durably {
             self.disk.sync(&file, &probe.path)?;
             self.disk.keep(&probe.path)?;
@@ -251,19 +260,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether pushes would go well now. A sync costs everyone who writes, and
-    /// anybody may ask: it is asked for once a second, and after one that
+    /// Whether pushes would go well now. Anybody may ask, and writing and syncing
+    /// cost everyone who writes: it is tried once a second, and after one that
     /// failed until one goes well.
     fn ready(&self) -> Result<(), FsError> {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = self.disk.failed_syncs();
         let known =
             synced.is_some_and(|(since, seen)| seen == failed && since.elapsed() < SYNC_AGAIN);
-        self.process.join(&self.disk)?;
-        self.probe(!known)?;
-        if !known {
-            *synced = Some((Instant::now(), failed));
+        // The folder may be gone, which costs nothing to see.
+        if known && self.disk.exists(&self.layout.version())? {
+            return Ok(());
         }
+        *synced = None;
+        self.process.join(&self.disk)?;
+        self.probe(true)?;
+        *synced = Some((Instant::now(), failed));
         Ok(())
     }
 }

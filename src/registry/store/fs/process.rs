@@ -6,7 +6,7 @@
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -49,6 +49,24 @@ impl Process {
             joining: Mutex::default(),
             collects: AtomicBool::new(false),
         }
+    }
+
+    /// Makes durable what processes left behind that were killed: they may have
+    /// put things in place, and no longer synced the folder.
+    pub(super) fn keep_leftovers(&self, disk: &Disk, root: &Path) -> Result<(), FsError> {
+        let mut left = Vec::new();
+        for path in disk.list(&self.folder)? {
+            if let Some(file) = disk.open(&path)?
+                && file.try_lock().is_ok()
+            {
+                left.push((path, file));
+            }
+        }
+        if !left.is_empty() {
+            disk.sync_all(root)?;
+        }
+        // Not before: whoever opens the folder next would not know of them.
+        left.iter().try_for_each(|(path, _)| remove_if_there(path))
     }
 
     /// Makes this process known, once. Where another one collects it waits

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::Inner;
 use super::buffers::{Buffer, Buffers, Member};
-use super::resident::{self, is_resident};
+use super::resident;
 use crate::digest::{Digest, Hasher};
 use crate::fs::At as _;
 use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece, StoreError};
@@ -29,6 +29,8 @@ pub(super) struct Part {
     pub(super) metadata: Metadata,
     pub(super) start: u64,
     pub(super) length: u64,
+    /// Whether it is all of it.
+    pub(super) whole: bool,
     /// Whether the digest is computed meanwhile; then the part is the whole.
     pub(super) check: bool,
 }
@@ -36,14 +38,20 @@ pub(super) struct Part {
 /// A stream of a part of an open file. Where it is checked, its last piece
 /// comes only when the digest is right.
 pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
-    let Part { path, digest, file, metadata, start, length, check } = part;
-    let check = check.then(|| Check {
-        inner: Arc::clone(inner),
-        hasher: Hasher::new(digest.algorithm()),
-        metadata,
-    });
+    let Part { path, digest, file, metadata, start, length, whole, check } = part;
+    let check = check.then(|| Hasher::new(digest.algorithm()));
     let blob = Arc::new(OpenBlob { file, digest });
-    let reader = Box::new(Reader { blob, path, at: start, left: length, check, copies: None });
+    let reader = Box::new(Reader {
+        inner: Arc::clone(inner),
+        blob,
+        path,
+        metadata,
+        at: start,
+        left: length,
+        trusted: whole && check.is_none(),
+        check,
+        copies: None,
+    });
     let source = FileSource { inner: Arc::clone(inner), state: State::Idle(reader) };
     BlobStream::new(length, source)
 }
@@ -129,20 +137,19 @@ impl ChunkSource for FileSource {
 
 /// Where in a file the stream is.
 struct Reader {
+    inner: Arc<Inner>,
     blob: Arc<OpenBlob>,
     path: PathBuf,
+    metadata: Metadata,
     at: u64,
     left: u64,
-    check: Option<Check>,
+    /// The digest of what was read so far.
+    check: Option<Hasher>,
+    /// Whether this is the whole of a content of which all was in memory, as it
+    /// was when its digest was found to be right.
+    trusted: bool,
     /// The buffers of a stream that is copied.
     copies: Option<Member>,
-}
-
-/// The digest of what was read so far.
-struct Check {
-    inner: Arc<Inner>,
-    hasher: Hasher,
-    metadata: Metadata,
 }
 
 impl Reader {
@@ -156,11 +163,11 @@ impl Reader {
     }
 
     fn resident_piece(&self, wanted: usize) -> Option<Piece> {
-        is_resident(&self.blob.file, self.at, wanted).then(|| self.file_piece(wanted))
+        self.is_resident(wanted).then(|| self.file_piece(wanted))
     }
 
     fn resident_chunk(&self, wanted: usize) -> Option<Piece> {
-        if !is_resident(&self.blob.file, self.at, wanted) {
+        if !self.is_resident(wanted) {
             return None;
         }
         let mut buffer = self.buffer(wanted);
@@ -168,12 +175,17 @@ impl Reader {
         (read == wanted).then(|| Piece::Bytes(buffer.freeze()))
     }
 
+    fn is_resident(&self, wanted: usize) -> bool {
+        (self.inner.resident)(&self.blob.file, self.at, wanted as u64)
+    }
+
     /// Reads a chunk.
     fn chunk(&mut self, wanted: usize) -> Result<Piece, StoreError> {
         let mut buffer = self.buffer(wanted);
+        self.begin_to_doubt()?;
         self.read(buffer.as_mut(), self.at)?;
-        if let Some(check) = &mut self.check {
-            check.hasher.update(buffer.as_ref());
+        if let Some(hasher) = &mut self.check {
+            hasher.update(buffer.as_ref());
         }
         self.conclude(wanted)?;
         Ok(Piece::Bytes(buffer.freeze()))
@@ -189,28 +201,55 @@ impl Reader {
     /// Brings a piece of the file to memory, looking at it on the way where it
     /// has to be checked.
     fn piece(&mut self, wanted: usize) -> Result<Piece, StoreError> {
-        let mut scratch = vec![0; SCRATCH.min(wanted)];
-        let (mut at, end) = (self.at, self.at + wanted as u64);
-        while at < end {
-            let count = usize::try_from(end - at).unwrap_or(SCRATCH).min(SCRATCH);
-            let buffer = scratch.get_mut(..count).unwrap_or_default();
-            self.read(buffer, at)?;
-            if let Some(check) = &mut self.check {
-                check.hasher.update(buffer);
-            }
-            at += count as u64;
-        }
+        self.begin_to_doubt()?;
+        self.look_through(self.at, self.at + wanted as u64)?;
         self.conclude(wanted)?;
         Ok(self.file_piece(wanted))
     }
 
+    /// Reads a part of the file.
+    fn look_through(&mut self, from: u64, end: u64) -> Result<(), StoreError> {
+        let most = usize::try_from(end.saturating_sub(from)).unwrap_or(SCRATCH).min(SCRATCH);
+        let (mut scratch, mut at) = (vec![0; most], from);
+        while at < end {
+            let count = usize::try_from(end - at).unwrap_or(SCRATCH).min(SCRATCH);
+            let buffer = scratch.get_mut(..count).unwrap_or_default();
+            self.read(buffer, at)?;
+            if let Some(hasher) = &mut self.check {
+                hasher.update(buffer);
+            }
+            at += count as u64;
+        }
+        Ok(())
+    }
+
+    /// What is read here was not in memory any more, though all of it was when
+    /// the stream began. A disk may have lost bits meanwhile, so what went out is
+    /// looked at too.
+    fn begin_to_doubt(&mut self) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.trusted) {
+            return Ok(());
+        }
+        self.check = Some(Hasher::new(self.blob.digest.algorithm()));
+        self.look_through(0, self.at)
+    }
+
     fn read(&self, buffer: &mut [u8], at: u64) -> Result<(), StoreError> {
-        match self.blob.file.read_exact_at(buffer, at) {
+        let read = self
+            .inner
+            .disk
+            .may_read(&self.path)
+            .and_then(|()| self.blob.file.read_exact_at(buffer, at));
+        match read {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 let what = format!("{} ends {} bytes early", self.path.display(), self.left);
                 Err(StoreError::Damaged { digest: self.blob.digest.clone(), what })
             }
-            read => Ok(read.at("read", &self.path)?),
+            Err(error) => {
+                self.inner.unreadable(&self.blob.digest, &self.metadata, &error);
+                Err(error).at("read", &self.path).map_err(StoreError::from)
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -219,13 +258,13 @@ impl Reader {
         if self.left != wanted as u64 {
             return Ok(());
         }
-        let Some(Check { inner, hasher, metadata }) = self.check.take() else { return Ok(()) };
+        let Some(hasher) = self.check.take() else { return Ok(()) };
         let digest = &self.blob.digest;
         if hasher.finish() == *digest {
-            inner.verified(digest, &metadata);
+            self.inner.verified(digest, &self.metadata);
             return Ok(());
         }
-        match inner.refuted(digest, &metadata) {
+        match self.inner.refuted(digest, &self.metadata) {
             Ok(true) => {
                 tracing::error!(%digest, "content was damaged when it was pulled; it is in quarantine until it is pushed again");
             }
@@ -235,5 +274,104 @@ impl Reader {
         }
         let what = format!("{} has other content", self.path.display());
         Err(StoreError::Damaged { digest: digest.clone(), what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::registry::name::RepositoryName;
+    use crate::registry::store::{FsStore, Store as _, UploadWriter as _};
+
+    /// Large enough for several pieces of every way out.
+    const LENGTH: usize = 9 << 20;
+
+    fn here() -> RepositoryName {
+        "a".parse().unwrap()
+    }
+
+    async fn pushed(store: &FsStore) -> Digest {
+        let bytes: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
+        let digest = Digest::sha256(&bytes);
+        let mut upload = store.upload_once(&here(), digest.algorithm()).await.unwrap();
+        upload.write(Bytes::from(bytes)).await.unwrap();
+        upload.finish(&digest).await.unwrap();
+        digest
+    }
+
+    /// Loses a bit as a disk does, without a trace in the file's times: as far as
+    /// this process knows it has just read the right bytes there.
+    fn rot(store: &FsStore, digest: &Digest) {
+        let path = store.inner.layout.blob(digest);
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(b"rotten", 5 << 20).unwrap();
+        (&file).flush().unwrap();
+        store.inner.verified(digest, &file.metadata().unwrap());
+    }
+
+    /// How many bytes come, and whether the stream ends well.
+    async fn pull(store: &FsStore, digest: &Digest, by_pieces: bool) -> (usize, bool) {
+        let read = store.blob_read(&here(), digest, None).await.unwrap().unwrap();
+        let (mut stream, mut count) = (read.stream, 0);
+        loop {
+            let next = std::future::poll_fn(|cx| {
+                if by_pieces {
+                    stream.poll_piece(cx)
+                } else {
+                    stream.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Piece::Bytes)))
+                }
+            });
+            match next.await {
+                None => return (count, true),
+                Some(Err(_)) => return (count, false),
+                Some(Ok(Piece::Bytes(bytes))) => count += bytes.len(),
+                Some(Ok(Piece::File(piece))) => count += piece.length,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_from_the_disk_again_is_checked_again() {
+        for by_pieces in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let mut store = FsStore::open(root.path()).unwrap();
+            let digest = pushed(&store).await;
+            Arc::get_mut(&mut store.inner).unwrap().resident = |_, _, _| true;
+            assert_eq!(pull(&store, &digest, by_pieces).await, (LENGTH, true));
+            Arc::get_mut(&mut store.inner).unwrap().resident = |_, _, _| false;
+            assert_eq!(pull(&store, &digest, by_pieces).await, (LENGTH, true));
+            rot(&store, &digest);
+            let (count, well) = pull(&store, &digest, by_pieces).await;
+            assert!(count < LENGTH && !well, "{by_pieces}: {count}");
+            assert_eq!(store.blob_size(&here(), &digest).await.unwrap(), None, "it is set aside");
+        }
+    }
+
+    /// Whether the memory keeps the file as long as the stream goes on.
+    static KEPT: AtomicBool = AtomicBool::new(true);
+
+    #[tokio::test]
+    async fn what_the_memory_loses_under_a_stream_is_checked_from_its_beginning() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = FsStore::open(root.path()).unwrap();
+        let digest = pushed(&store).await;
+        rot(&store, &digest);
+        // All of it is there in the beginning, and the end is not when it is due.
+        Arc::get_mut(&mut store.inner).unwrap().resident =
+            |_, offset, _| KEPT.load(Ordering::Relaxed) || offset < 7 << 20;
+        let read = store.blob_read(&here(), &digest, None).await.unwrap().unwrap();
+        KEPT.store(false, Ordering::Relaxed);
+        let (mut stream, mut count) = (read.stream, 0);
+        let end = loop {
+            match std::future::poll_fn(|cx| stream.poll_chunk(cx)).await {
+                Some(Ok(bytes)) => count += bytes.len(),
+                end => break end,
+            }
+        };
+        assert!(matches!(end, Some(Err(StoreError::Damaged { .. }))), "{count}");
+        assert!((7 << 20..LENGTH).contains(&count), "{count}");
     }
 }

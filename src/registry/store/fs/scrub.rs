@@ -103,7 +103,7 @@ impl Inner {
         };
         match hash(&file, digest.algorithm(), reading, watch, done) {
             Ok(None) => return false,
-            Ok(Some(found)) if found == *digest => {}
+            Ok(Some(found)) if found == *digest => self.verified.forgive(digest),
             Ok(Some(found)) => {
                 match self.refuted(digest, &metadata) {
                     Ok(true) => {
@@ -121,6 +121,7 @@ impl Inner {
             }
             Err(error) => {
                 tracing::error!(%digest, %error, "content can't be read");
+                self.unreadable(digest, &metadata, &error);
                 done.unreadable.push(digest.to_string());
             }
         }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::Inner;
-use super::direct::{BLOCK, Direct};
+use super::batch::{Batch, SMALLEST, Share};
+use super::direct::Direct;
 use super::disk::Temporary;
 use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -19,17 +20,16 @@ use crate::fs::{self, At as _, FsError};
 use crate::registry::name::RepositoryName;
 use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 
-/// How much is gathered before it is hashed and written, in bytes. While one
-/// batch is written the next one is gathered, so an upload holds two.
-const BATCH: usize = 512 * 1024;
+/// How much of a file is read at a time, in bytes.
+const CHUNK: usize = 512 * 1024;
+
+/// From how many bytes on a batch is hashed while it is written: less is done
+/// before another thread has woken up.
+const LARGE: usize = 256 * 1024;
 
 /// How many bytes are left to the system's own leisure before they are on
 /// their way to the disk: the sync at the end has no more than that to wait for.
 const BEHIND: u64 = 32 * 1024 * 1024;
-
-/// How many pieces are gathered at most, however small: each costs more than
-/// its bytes, and the system takes no more in one call.
-const PIECES: usize = 1024;
 
 /// Names what the system's cache lives as long as: this boot, or where the
 /// system doesn't name it this process. Nothing where that has no name either.
@@ -105,16 +105,8 @@ pub(super) fn resume(
         .filter(|(_, known)| *known <= size)
         .unwrap_or_else(|| (Hasher::new(status.algorithm), 0));
     hash_rest(&file, &path, &mut hasher, known)?;
-    Ok(Some(FsUpload {
-        inner: Arc::clone(inner),
-        repository: repository.clone(),
-        place: Place::Folder(folder),
-        pending: Vec::new(),
-        pending_bytes: 0,
-        received: size,
-        work: Work::Idle(Box::new(Open::new(file, path, hasher, size))),
-        ahead: None,
-    }))
+    let open = Open::new(file, path, hasher, size);
+    Ok(Some(FsUpload::new(inner, repository, Place::Folder(folder), open)))
 }
 
 /// Begins an upload that is over with its writer.
@@ -127,16 +119,8 @@ pub(super) fn once(
     let temporary = inner.disk.temporary()?;
     let path = temporary.path.clone();
     let file = inner.disk.create(&path)?;
-    Ok(FsUpload {
-        inner: Arc::clone(inner),
-        repository: repository.clone(),
-        place: Place::Once { _file: temporary },
-        pending: Vec::new(),
-        pending_bytes: 0,
-        received: 0,
-        work: Work::Idle(Box::new(Open::new(file, path, Hasher::new(algorithm), 0))),
-        ahead: None,
-    })
+    let open = Open::new(file, path, Hasher::new(algorithm), 0);
+    Ok(FsUpload::new(inner, repository, Place::Once { _file: temporary }, open))
 }
 
 /// Throws an upload of this repository away where nobody writes to it.
@@ -175,9 +159,8 @@ pub struct FsUpload {
     inner: Arc<Inner>,
     repository: RepositoryName,
     place: Place,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
-    received: u64,
+    share: Share,
+    gathered: Batch,
     work: Work,
     /// Syncs what was written a while ago.
     ahead: Option<JoinHandle<Result<(), FsError>>>,
@@ -189,10 +172,10 @@ enum Place {
     Once { _file: Temporary },
 }
 
-/// The file, or the task that has it.
+/// The file, or the tasks that have it and the batch that is written.
 enum Work {
     Idle(Box<Open>),
-    Running { writing: Writing, hashing: Option<JoinHandle<Hasher>> },
+    Running { writing: Writing, hashing: Option<JoinHandle<Hasher>>, batch: Arc<Batch> },
     Lost,
 }
 
@@ -212,82 +195,71 @@ struct Open {
 }
 
 impl FsUpload {
-    /// Waits for the batch that is being written. Where that failed the file
-    /// holds what it held before, and so does the hash.
-    async fn idle(&mut self) -> Result<&mut Box<Open>, StoreError> {
-        if let Work::Running { .. } = &self.work
-            && let Work::Running { writing, hashing } =
-                std::mem::replace(&mut self.work, Work::Lost)
-        {
-            let (mut open, result) = writing.await?;
-            if let (Some(hashing), Ok(())) = (hashing, &result) {
-                open.hasher = hashing.await?;
+    fn new(inner: &Arc<Inner>, repository: &RepositoryName, place: Place, open: Open) -> Self {
+        let share = inner.batches.join();
+        Self {
+            inner: Arc::clone(inner),
+            repository: repository.clone(),
+            place,
+            gathered: share.batch(open.written, None),
+            share,
+            work: Work::Idle(Box::new(open)),
+            ahead: None,
+        }
+    }
+
+    /// Waits for the batch that is being written, and gives back its memory.
+    /// Where that failed the file holds what it held before, and so does the
+    /// hash.
+    async fn idle(&mut self) -> Result<Option<Batch>, StoreError> {
+        let (writing, hashing, batch) = match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Running { writing, hashing, batch } => (writing, hashing, batch),
+            idle @ Work::Idle(_) => {
+                self.work = idle;
+                return Ok(None);
             }
-            let written = open.written;
-            self.work = Work::Idle(open);
-            if let Err(error) = result {
-                self.pending.clear();
-                self.pending_bytes = 0;
-                self.received = written;
-                return Err(error.into());
+            Work::Lost => return Err(StoreError::UploadBusy),
+        };
+        let (mut open, result) = writing.await?;
+        if let Some(hashing) = hashing {
+            let hasher = hashing.await?;
+            if result.is_ok() {
+                open.hasher = hasher;
             }
         }
-        match &mut self.work {
-            Work::Idle(open) => Ok(open),
-            Work::Running { .. } | Work::Lost => Err(StoreError::UploadBusy),
+        if result.is_err() {
+            self.gathered = self.share.batch(open.written, None);
         }
+        self.work = Work::Idle(open);
+        result?;
+        Ok(Arc::into_inner(batch))
     }
 
     /// Hands what was gathered to tasks that hash and write it.
-    /// `more` comes, so some bytes may stay.
-    async fn flush(&mut self, more: bool) -> Result<(), StoreError> {
-        self.idle().await?;
-        if self.pending.is_empty() {
-            return Ok(());
-        }
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let memory = self.idle().await?;
         self.sync_ahead().await?;
-        let large = self.pending_bytes >= BATCH;
-        let batch = self.batch(large && more);
         if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
+            let next = self.share.batch(self.gathered.end(), memory);
+            let batch = Arc::new(std::mem::replace(&mut self.gathered, next));
             // Either takes about as long as the other. Where the write fails,
             // the hash is still that of what is in the file.
+            let large = batch.bytes().len() >= LARGE;
             let hashing = large.then(|| {
-                let (mut hasher, batch) = (open.hasher.clone(), batch.clone());
+                let (mut hasher, batch) = (open.hasher.clone(), Arc::clone(&batch));
                 tokio::task::spawn_blocking(move || {
-                    for chunk in &batch {
-                        hasher.update(chunk);
-                    }
+                    hasher.update(batch.bytes());
                     hasher
                 })
             });
-            let inner = Arc::clone(&self.inner);
+            let (inner, bytes) = (Arc::clone(&self.inner), Arc::clone(&batch));
             let writing = tokio::task::spawn_blocking(move || {
-                let result = open.append(&inner, &batch, !large);
+                let result = open.append(&inner, bytes.bytes(), !large);
                 (open, result)
             });
-            self.work = Work::Running { writing, hashing };
+            self.work = Work::Running { writing, hashing, batch };
         }
         Ok(())
-    }
-
-    /// Takes what was gathered, or no more of it than ends between two blocks.
-    fn batch(&mut self, blocks: bool) -> Vec<Bytes> {
-        let mut batch = std::mem::take(&mut self.pending);
-        let gathered = std::mem::take(&mut self.pending_bytes);
-        let Work::Idle(open) = &self.work else { return batch };
-        let mut over = if blocks { gathered - open.whole_blocks(&self.inner, gathered) } else { 0 };
-        while over > 0
-            && let Some(mut last) = batch.pop()
-        {
-            let stays = last.split_off(last.len().saturating_sub(over));
-            over -= stays.len();
-            self.pending_bytes += stays.len();
-            self.pending.insert(0, stays);
-            if !last.is_empty() {
-                batch.push(last);
-            }
-        }
-        batch
     }
 
     /// Sends what has been written to the disk while the next bytes arrive.
@@ -319,18 +291,16 @@ impl FsUpload {
         Ok(())
     }
 
-    /// The file with all that was taken in.
-    async fn settle(&mut self) -> Result<Box<Open>, StoreError> {
-        self.flush(false).await?;
-        let open = self.idle().await?;
-        // Whoever reads the file from here on does so in the ordinary way.
-        open.direct.leave(&open.file).at("write", &open.path)?;
+    /// The file, once all is written but the last bytes that were gathered.
+    async fn settle(&mut self) -> Result<(Box<Open>, Batch), StoreError> {
+        self.idle().await?;
         if let Some(before) = self.ahead.take() {
             // The system says once that a sync went wrong, and it may be this one.
             before.await??;
         }
+        let rest = std::mem::take(&mut self.gathered);
         match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Idle(open) => Ok(open),
+            Work::Idle(open) => Ok((open, rest)),
             Work::Running { .. } | Work::Lost => Err(StoreError::UploadBusy),
         }
     }
@@ -338,36 +308,35 @@ impl FsUpload {
 
 impl UploadWriter for FsUpload {
     fn received(&self) -> u64 {
-        self.received
+        self.gathered.end()
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        self.received += bytes.len() as u64;
-        self.pending_bytes += bytes.len();
-        if !bytes.is_empty() {
-            self.pending.push(bytes);
-        }
-        if self.pending_bytes >= BATCH || self.pending.len() >= PIECES {
-            self.flush(true).await?;
+        let mut rest = self.gathered.take(&bytes);
+        while self.gathered.is_full() {
+            self.flush().await?;
+            rest = self.gathered.take(rest);
         }
         Ok(())
     }
 
     async fn pause(mut self) -> Result<u64, StoreError> {
-        let open = self.settle().await?;
-        let written = open.written;
-        if let Place::Folder(folder) = self.place {
-            let inner = self.inner;
-            tokio::task::spawn_blocking(move || Checkpoint::write(&inner, &folder, &open))
-                .await??;
-        }
-        Ok(written)
+        let (mut open, rest) = self.settle().await?;
+        tokio::task::spawn_blocking(move || {
+            open.end(&self.inner, &rest)?;
+            if let Place::Folder(folder) = &self.place {
+                Checkpoint::write(&self.inner, folder, &open)?;
+            }
+            Ok(open.written)
+        })
+        .await?
     }
 
     async fn finish(mut self, expected: &Digest) -> Result<u64, StoreError> {
-        let open = self.settle().await?;
+        let (mut open, rest) = self.settle().await?;
         let expected = expected.clone();
         tokio::task::spawn_blocking(move || {
+            open.end(&self.inner, &rest)?;
             let result = open.finish(&self.inner, &self.repository, &expected);
             if let Place::Folder(folder) = &self.place {
                 // Where this fails the sweep does it later.
@@ -384,50 +353,45 @@ impl Open {
         Self { file, path, hasher, written, begun: written, direct: Direct::default() }
     }
 
-    /// How many of the bytes that were gathered are written now, so that the
-    /// file ends between two blocks; the others wait for those that follow.
-    fn whole_blocks(&self, inner: &Inner, gathered: usize) -> usize {
-        if self.written < inner.cached || !self.direct.is_open() {
-            return gathered;
-        }
-        let beyond = (self.written + gathered as u64) % BLOCK as u64;
-        gathered.saturating_sub(usize::try_from(beyond).unwrap_or_default())
-    }
-
-    fn write(&mut self, inner: &Inner, chunks: &[&[u8]]) -> Result<(), FsError> {
-        let length = chunks.iter().map(|chunk| chunk.len()).sum::<usize>();
-        let blocks = self.written.is_multiple_of(BLOCK as u64) && length.is_multiple_of(BLOCK);
-        if blocks && length >= BATCH && self.written >= inner.cached {
-            let (file, path) = (&self.file, &self.path);
-            if inner.disk.write_direct(file, path, chunks, &mut self.direct)? {
-                // All of it is on the disk, but for what the last sync does.
-                if self.begun == self.written {
-                    self.begun += length as u64;
-                }
-                return Ok(());
+    fn write(&mut self, inner: &Inner, bytes: &[u8]) -> Result<(), FsError> {
+        let (file, path) = (&self.file, &self.path);
+        if self.written >= inner.cached
+            && bytes.len() >= SMALLEST
+            && inner.disk.write_direct(file, path, self.written, bytes, &mut self.direct)?
+        {
+            // All of it is on the disk, but for what the last sync does.
+            if self.begun == self.written {
+                self.begun += bytes.len() as u64;
             }
+            return Ok(());
         }
-        self.direct.leave(&self.file).at("write", &self.path)?;
-        inner.disk.write(&self.file, &self.path, chunks)
+        self.direct.leave(file).at("write", path)?;
+        inner.disk.write(file, path, bytes)
     }
 
     /// Writes a batch at the end, and hashes it if told to.
-    fn append(&mut self, inner: &Inner, batch: &[Bytes], hash: bool) -> Result<(), FsError> {
-        let chunks: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
-        if let Err(error) = self.write(inner, &chunks) {
+    fn append(&mut self, inner: &Inner, bytes: &[u8], hash: bool) -> Result<(), FsError> {
+        if let Err(error) = self.write(inner, bytes) {
             // A part may have been written. What can't be cut off is hashed
             // when the upload is taken up again: the file says how far it is.
             let _ = self.file.set_len(self.written);
             let _ = self.file.seek(SeekFrom::Start(self.written));
             return Err(error);
         }
-        for chunk in chunks {
-            if hash {
-                self.hasher.update(chunk);
-            }
-            self.written += chunk.len() as u64;
+        if hash {
+            self.hasher.update(bytes);
         }
+        self.written += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Writes and hashes the last bytes. Whoever reads the file from here on does
+    /// so in the ordinary way.
+    fn end(&mut self, inner: &Inner, rest: &Batch) -> Result<(), FsError> {
+        if !rest.bytes().is_empty() {
+            self.append(inner, rest.bytes(), true)?;
+        }
+        self.direct.leave(&self.file).at("write", &self.path)
     }
 
     /// The data becomes durable, then the blob and the repository's link to it.
@@ -470,7 +434,7 @@ fn hash_rest(
     start: u64,
 ) -> Result<(), StoreError> {
     file.seek(SeekFrom::Start(start)).at("read", path)?;
-    let mut buffer = vec![0; BATCH];
+    let mut buffer = vec![0; CHUNK];
     loop {
         let count = file.read(&mut buffer).at("read", path)?;
         match buffer.get(..count) {

@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::Inner;
 use super::cache::Cache;
@@ -22,6 +25,10 @@ const TABLE: usize = 4 << 20;
 /// stay; a pull notices it after this long, or a scrub before.
 const LIFETIME: Duration = Duration::from_hours(24);
 
+/// How long content that could not be read counts as not there for who asks
+/// whether it is: who pushes it again then heals it.
+const UNREADABLE: Duration = Duration::from_mins(10);
+
 /// How much content is remembered that doesn't have its digest and could not be
 /// set aside. Of more it is found again each time.
 const REFUTED: usize = 4096;
@@ -30,10 +37,18 @@ const REFUTED: usize = 4096;
 /// hadn't.
 pub(super) struct Verified {
     known: Cache<(Stamp, Instant)>,
-    refuted: Mutex<HashMap<Digest, Stamp>>,
+    refuted: Mutex<HashMap<Digest, Refuted>>,
     /// How many those are, so that nobody asks for the lock while there are
     /// none.
     count: AtomicUsize,
+}
+
+/// A file that doesn't have its digest.
+struct Refuted {
+    stamp: Stamp,
+    /// Until when this is taken for granted: it could not be read, and the disk
+    /// may be better by then. For good without.
+    until: Option<Instant>,
 }
 
 impl Default for Verified {
@@ -61,21 +76,41 @@ impl Verified {
 
     /// Whether this very file is known not to have the digest.
     pub(super) fn is_refuted(&self, digest: &Digest, stamp: &Stamp) -> bool {
-        self.count.load(Ordering::Acquire) > 0 && self.refuted().get(digest) == Some(stamp)
+        self.finds(digest, |refuted| refuted.stamp == *stamp && refuted.until.is_none())
+    }
+
+    /// Whether it is known not to have it, or could not be read not long ago.
+    pub(super) fn is_doubtful(&self, digest: &Digest, stamp: &Stamp, now: Instant) -> bool {
+        self.finds(digest, |refuted| {
+            refuted.stamp == *stamp && refuted.until.is_none_or(|until| now < until)
+        })
+    }
+
+    fn finds(&self, digest: &Digest, is_it: impl FnOnce(&Refuted) -> bool) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.refuted().get(digest).is_some_and(is_it)
     }
 
     /// Remembers that this file doesn't have the digest.
     pub(super) fn refute(&self, digest: &Digest, stamp: Stamp) {
+        self.doubt(digest, Refuted { stamp, until: None });
+    }
+
+    /// Remembers that this file could not be read.
+    pub(super) fn unreadable(&self, digest: &Digest, stamp: Stamp, now: Instant) {
+        self.doubt(digest, Refuted { stamp, until: Some(now + UNREADABLE) });
+    }
+
+    fn doubt(&self, digest: &Digest, why: Refuted) {
         self.known.forget(key(digest));
         let mut refuted = self.refuted();
         if refuted.len() < REFUTED || refuted.contains_key(digest) {
-            refuted.insert(digest.clone(), stamp);
+            refuted.insert(digest.clone(), why);
         }
         self.count.store(refuted.len(), Ordering::Release);
     }
 
-    /// The content is another one now, or gone.
-    fn forgive(&self, digest: &Digest) {
+    /// The content is another one now, or gone, or could be read.
+    pub(super) fn forgive(&self, digest: &Digest) {
         if self.count.load(Ordering::Acquire) > 0 {
             let mut refuted = self.refuted();
             refuted.remove(digest);
@@ -83,7 +118,7 @@ impl Verified {
         }
     }
 
-    fn refuted(&self) -> MutexGuard<'_, HashMap<Digest, Stamp>> {
+    fn refuted(&self) -> MutexGuard<'_, HashMap<Digest, Refuted>> {
         self.refuted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,6 +132,15 @@ impl Inner {
     /// Content was read, or written, by this process and has its digest.
     pub(super) fn verified(&self, digest: &Digest, metadata: &Metadata) {
         self.verified.enter(digest, Stamp::of(metadata), Instant::now());
+    }
+
+    /// Reading content ended with an error. Where it is one of the disk itself the
+    /// content counts as not there for a while.
+    pub(super) fn unreadable(&self, digest: &Digest, metadata: &Metadata, error: &io::Error) {
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        if matches!(errno, Some(Errno::IO | Errno::BADMSG | Errno::UCLEAN)) {
+            self.verified.unreadable(digest, Stamp::of(metadata), Instant::now());
+        }
     }
 
     /// Content was read and doesn't have its digest: nobody is served it again
@@ -153,6 +197,22 @@ mod tests {
         assert!(verified.is_refuted(&digest, &stamp) && !verified.is_refuted(&digest, &other));
         verified.enter(&digest, other, Instant::now());
         assert!(!verified.is_refuted(&digest, &stamp));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_doubtful_for_a_while_and_never_refuted() {
+        let stamp = Stamp::of(&tempfile::tempfile().unwrap().metadata().unwrap());
+        let (digest, verified, now) =
+            (Digest::sha256(b"content"), Verified::default(), Instant::now());
+        verified.enter(&digest, stamp, now);
+        verified.unreadable(&digest, stamp, now);
+        assert!(!verified.holds(&digest, &stamp, now) && !verified.is_refuted(&digest, &stamp));
+        assert!(verified.is_doubtful(&digest, &stamp, now));
+        assert!(!verified.is_doubtful(&digest, &stamp, now + UNREADABLE));
+        verified.forgive(&digest);
+        assert!(!verified.is_doubtful(&digest, &stamp, now));
+        verified.refute(&digest, stamp);
+        assert!(verified.is_doubtful(&digest, &stamp, now + UNREADABLE));
     }
 
     #[test]

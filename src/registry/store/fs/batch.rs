@@ -1,0 +1,170 @@
+//! What is gathered of an upload before it is hashed and written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::direct::BLOCK;
+
+/// The most that is gathered at a time, in bytes: few calls.
+pub(super) const LARGEST: usize = 1024 * 1024;
+
+/// The least, which even a crowd gets.
+pub(super) const SMALLEST: usize = 64 * 1024;
+
+/// What all uploads gather at a time together, as long as the least allows it,
+/// in bytes. Each has as much again that is being hashed and written.
+const ALL: usize = 8 << 20;
+
+/// What all uploads share.
+#[derive(Clone, Default)]
+pub(super) struct Batches(Arc<AtomicUsize>);
+
+impl Batches {
+    /// Takes part in sharing it.
+    pub(super) fn join(&self) -> Share {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Share(Arc::clone(&self.0))
+    }
+}
+
+/// The share of one upload.
+pub(super) struct Share(Arc<AtomicUsize>);
+
+impl Share {
+    /// The batch that begins at this place in the file. It takes the memory of
+    /// one that is done with, where that fits.
+    pub(super) fn batch(&self, position: u64, memory: Option<Batch>) -> Batch {
+        let size = share(self.0.load(Ordering::Relaxed));
+        // The first one may be shorter: all others begin between two blocks.
+        let beyond = usize::try_from(position % BLOCK as u64).unwrap_or_default();
+        let memory = memory.filter(|batch| batch.capacity <= size);
+        let (bytes, start) = memory.map(|batch| (batch.bytes, batch.start)).unwrap_or_default();
+        let capacity = bytes.capacity().saturating_sub(BLOCK);
+        let mut batch = Batch { bytes, start, position, size: size - beyond, capacity };
+        batch.bytes.truncate(start);
+        batch
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn share(users: usize) -> usize {
+    let share = ALL / users.max(1);
+    (share - share % BLOCK).clamp(SMALLEST, LARGEST)
+}
+
+/// Bytes that follow each other in a file, in memory from where a disk can take
+/// them.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Filling up to the first address that is a multiple of [`BLOCK`], then
+    /// what was gathered.
+    bytes: Vec<u8>,
+    start: usize,
+    /// Where in the file it begins.
+    position: u64,
+    /// How much is gathered.
+    size: usize,
+    /// How much there is memory for.
+    capacity: usize,
+}
+
+impl Batch {
+    /// Where in the file it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.position + self.bytes().len() as u64
+    }
+
+    /// What was gathered.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// Whether it takes no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes().len() >= self.size
+    }
+
+    /// Takes what it has room for, and gives back the rest.
+    pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let length = self.bytes().len();
+        let (taken, rest) = bytes.split_at(bytes.len().min(self.size - length));
+        self.reserve(length + taken.len());
+        self.bytes.extend_from_slice(taken);
+        rest
+    }
+
+    /// Most uploads are small, and need no more memory than their bytes.
+    fn reserve(&mut self, length: usize) {
+        if length <= self.capacity {
+            return;
+        }
+        let capacity = length.next_power_of_two().clamp(BLOCK, self.size.max(length));
+        let mut bytes: Vec<u8> = Vec::with_capacity(capacity + BLOCK);
+        let start = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
+        bytes.resize(start, 0);
+        bytes.extend_from_slice(self.bytes());
+        (self.bytes, self.start, self.capacity) = (bytes, start, capacity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_end_between_two_blocks_and_lie_where_a_disk_can_take_them() {
+        let share = Batches::default().join();
+        let bytes: Vec<u8> = (0..=250).cycle().take(2 * LARGEST + 5000).collect();
+        for position in [0, 1, BLOCK as u64, 10 * BLOCK as u64 + 17] {
+            let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
+            let mut batch = share.batch(position, None);
+            while !rest.is_empty() {
+                // Pieces come as they come.
+                let piece = &rest[..rest.len().min(70_001)];
+                let left = batch.take(piece);
+                assert!(left.is_empty() || batch.is_full());
+                rest = &rest[piece.len() - left.len()..];
+                if batch.is_full() {
+                    assert_eq!(batch.bytes().as_ptr().align_offset(BLOCK), 0);
+                    assert!(batch.end().is_multiple_of(BLOCK as u64));
+                    found.extend_from_slice(batch.bytes());
+                    let end = batch.end();
+                    batch = share.batch(end, Some(batch));
+                }
+            }
+            found.extend_from_slice(batch.bytes());
+            assert!(found == bytes, "{position}");
+        }
+    }
+
+    #[test]
+    fn a_crowd_shares_what_one_alone_does_not_take() {
+        let batches = Batches::default();
+        let first = batches.join();
+        assert_eq!(first.batch(0, None).size, LARGEST);
+        let crowd: Vec<Share> = (1..100).map(|_| batches.join()).collect();
+        let size = first.batch(0, None).size;
+        assert!(size.is_multiple_of(BLOCK) && size * 100 <= ALL, "{size}");
+        // Memory that is larger than the share goes.
+        let mut large = first.batch(0, None);
+        large.reserve(LARGEST);
+        assert_eq!(first.batch(0, Some(large)).capacity, 0);
+        drop(crowd);
+        assert_eq!(first.batch(0, None).size, LARGEST);
+        let thousands: Vec<Share> = (0..2000).map(|_| batches.join()).collect();
+        assert_eq!(first.batch(0, None).size, SMALLEST);
+        drop(thousands);
+    }
+
+    #[test]
+    fn a_small_upload_takes_little_memory() {
+        let mut batch = Batches::default().join().batch(0, None);
+        assert!(batch.take(&[1; 100]).is_empty());
+        assert!(batch.bytes.capacity() <= 2 * BLOCK);
+    }
+}
