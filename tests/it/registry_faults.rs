@@ -759,3 +759,51 @@ fn what_a_killed_process_left_is_durable_before_anyone_builds_on_it() {
     assert!(!left.exists());
     drop(store);
 }
+
+/// Counts the files that are made, and has each wait for the test.
+#[derive(Default)]
+struct Gate {
+    made: AtomicUsize,
+    shut: AtomicBool,
+}
+
+impl Faults for Gate {
+    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+        if step == Step::Create {
+            self.made.fetch_add(1, Ordering::SeqCst);
+            while self.shut.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_readiness_at_the_same_time_shares_one_answer() {
+    let root = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let faults: Arc<dyn Faults> = gate.clone();
+    let options = FsOptions { faults: Some(faults), ..FsOptions::default() };
+    let store = FsStore::open_with(root.path(), options).unwrap();
+    gate.made.store(0, Ordering::SeqCst);
+    let ask = || {
+        let store = store.clone();
+        tokio::spawn(async move { store.ready().await.is_ok() })
+    };
+    gate.shut.store(true, Ordering::SeqCst);
+    let mut asked = vec![ask()];
+    while gate.made.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    asked.extend((0..50).map(|_| ask()));
+    // There is one thread for all of them: each has asked by then.
+    tokio::task::yield_now().await;
+    gate.shut.store(false, Ordering::SeqCst);
+    for answer in asked {
+        assert!(answer.await.unwrap());
+    }
+    assert_eq!(gate.made.load(Ordering::SeqCst), 2);
+    assert!(ask().await.unwrap());
+    assert_eq!(gate.made.load(Ordering::SeqCst), 3, "who asks later gets an answer of then");
+}

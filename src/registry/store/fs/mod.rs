@@ -100,8 +100,7 @@ struct Inner {
     writers: Vec<Arc<Mutex<()>>>,
     /// Held by who asks whether the store is ready.
     asking: Arc<Mutex<()>>,
-    /// When a probe was synced last, and how many syncs had failed by then.
-    synced: std::sync::Mutex<Option<(Instant, u64)>>,
+    tried: std::sync::Mutex<Option<Tried>>,
 }
 
 /// How a store is opened.
@@ -184,7 +183,7 @@ impl FsStore {
             resident: resident::is_resident,
             writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
             asking: Arc::default(),
-            synced: std::sync::Mutex::default(),
+            tried: std::sync::Mutex::default(),
         };
         unless_unwritable(found.is_some(), inner.probe(false))?;
         Ok(Self { inner: Arc::new(inner) })
@@ -260,24 +259,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether pushes would go well now. Anybody may ask, and writing and syncing
-    /// cost everyone who writes: it is tried once a second, and after one that
-    /// failed until one goes well.
-    fn ready(&self) -> Result<(), FsError> {
-        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether pushes would go well now, for who asked at that time. Anybody may
+    /// ask: those who waited meanwhile share one try. A sync costs everyone who
+    /// writes: there is one in a second, and after one that failed until one goes
+    /// well.
+    fn ready(&self, asked: Instant) -> Result<(), FsError> {
+        let mut last = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = self.disk.failed_syncs();
-        let known =
-            synced.is_some_and(|(since, seen)| seen == failed && since.elapsed() < SYNC_AGAIN);
-        // The folder may be gone, which costs nothing to see.
-        if known && self.disk.exists(&self.layout.version())? {
+        let good = last.filter(|tried| tried.failed == failed);
+        if good.is_some_and(|tried| tried.begun >= asked) {
             return Ok(());
         }
-        *synced = None;
+        let synced = good.map(|tried| tried.synced).filter(|at| at.elapsed() < SYNC_AGAIN);
+        let begun = Instant::now();
         self.process.join(&self.disk)?;
-        self.probe(true)?;
-        *synced = Some((Instant::now(), failed));
+        self.probe(synced.is_none())?;
+        *last = Some(Tried { begun, synced: synced.unwrap_or(begun), failed });
         Ok(())
     }
+}
+
+/// A try to write that went well.
+#[derive(Clone, Copy)]
+struct Tried {
+    begun: Instant,
+    /// When one was synced last.
+    synced: Instant,
+    /// How many syncs had failed by then.
+    failed: u64,
 }
 
 impl Store for FsStore {
@@ -561,10 +570,11 @@ impl Store for FsStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         // One after the other: who asks without end has one thread.
+        let asked = Instant::now();
         let alone = Arc::clone(&self.inner.asking).lock_owned().await;
         self.run(move |inner| {
             let _alone = alone;
-            Ok(inner.ready()?)
+            Ok(inner.ready(asked)?)
         })
         .await
     }
