@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::{ErrorCode, RegistryError};
 use super::media::{self, Kind};
+use super::object::Object;
 use crate::digest::Digest;
 
 /// A content descriptor, as a list of referrers shows it.
@@ -70,8 +71,8 @@ impl Manifest {
         {
             return Ok((media_type, Self::of_unknown(bytes)));
         }
-        let raw = match serde_json::from_slice::<Raw>(bytes) {
-            Ok(raw) => raw,
+        let raw = match serde_json::from_slice::<Object<Raw>>(bytes) {
+            Ok(Object(raw)) => raw,
             Err(error) => return Err(invalid(format!("the manifest can't be read: {error}"))),
         };
         let media_type = match (content_type, &raw.media_type) {
@@ -98,7 +99,9 @@ impl Manifest {
     /// anything at all, so nothing in it is wrong and nothing is required of
     /// its repository. One that names a subject as OCI's do is its referrer.
     fn of_unknown(bytes: &[u8]) -> Self {
-        let Ok(found) = serde_json::from_slice::<Unknown>(bytes) else { return Self::default() };
+        let Ok(Object(found)) = serde_json::from_slice::<Object<Unknown>>(bytes) else {
+            return Self::default();
+        };
         let text = |value: Option<&Value>| {
             value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
@@ -116,7 +119,7 @@ impl Manifest {
 
 /// The media type that a manifest says it has, if it says one.
 fn media_type_in(bytes: &[u8]) -> Option<String> {
-    let found = serde_json::from_slice::<Typed>(bytes).ok()?;
+    let Object(found) = serde_json::from_slice::<Object<Typed>>(bytes).ok()?;
     media::essence(found.media_type?.as_str()?)
 }
 
@@ -148,23 +151,23 @@ struct Raw {
     schema_version: Option<Value>,
     media_type: Option<String>,
     artifact_type: Option<String>,
-    config: Option<RawDescriptor>,
+    config: Option<Object<RawDescriptor>>,
     #[serde(default, deserialize_with = "list")]
     layers: Option<List>,
     #[serde(default, deserialize_with = "list")]
     manifests: Option<List>,
-    subject: Option<RawDescriptor>,
+    subject: Option<Object<RawDescriptor>>,
     #[serde(default, deserialize_with = "annotations")]
     annotations: Option<BTreeMap<String, String>>,
 }
 
 /// A list that is there, or the `null` that Go writes for an empty one.
 #[derive(Deserialize)]
-struct List(Option<Vec<RawDescriptor>>);
+struct List(Option<Vec<Object<RawDescriptor>>>);
 
 impl List {
     fn descriptors(&self) -> impl Iterator<Item = &RawDescriptor> + Clone {
-        self.0.iter().flatten()
+        self.0.iter().flatten().map(|Object(descriptor)| descriptor)
     }
 }
 
@@ -232,14 +235,15 @@ impl Raw {
             _ => {}
         }
         let layers = self.layers.iter().flat_map(List::descriptors);
-        let blobs = self.config.iter().chain(layers);
+        let config = self.config.as_ref().map(|Object(descriptor)| descriptor);
+        let blobs = config.into_iter().chain(layers);
         let manifests = self.manifests.iter().flat_map(List::descriptors);
-        let subject = self.subject.as_ref().map(RawDescriptor::digest).transpose()?;
+        let subject = self.subject.as_ref().map(|Object(subject)| subject.digest()).transpose()?;
         let elsewhere = blobs.clone().filter(|descriptor| !descriptor.is_here()).count();
         let blobs = here(blobs)?;
         let manifests = here(manifests)?;
         let artifact_type = self.artifact_type.filter(|text| !text.is_empty()).or_else(|| {
-            self.config.map(|config| config.media_type).filter(|text| !text.is_empty())
+            self.config.map(|Object(config)| config.media_type).filter(|text| !text.is_empty())
         });
         Ok(Manifest {
             blobs,
@@ -281,6 +285,23 @@ mod tests {
         format!(
             r#"{{"schemaVersion":2,"config":{{"mediaType":"a/config","digest":"{digest}","size":0}},"layers":[{{"mediaType":"a/b","digest":"{digest}","size":0}}]{extra}}}"#
         )
+    }
+
+    #[test]
+    fn an_array_with_the_fields_in_their_order_is_no_object() {
+        let digest = Digest::sha256(b"");
+        let descriptor = format!(r#"["a/b","{digest}",null]"#);
+        let parse = |text: String| Manifest::parse(Some(media::OCI_MANIFEST), text.as_bytes());
+        assert!(parse(image("")).is_ok());
+        let object = format!(r#"{{"mediaType":"a/b","digest":"{digest}"}}"#);
+        for text in [
+            format!(r"[2,null,null,{object},[{object}],null,null,null]"),
+            image(&format!(r#","subject":{descriptor}"#)),
+            format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"config":{object},"layers":[{descriptor}]}}"#),
+        ] {
+            assert!(parse(text.clone()).is_err(), "{text}");
+        }
     }
 
     #[test]

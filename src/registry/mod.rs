@@ -11,6 +11,7 @@ pub mod media;
 pub mod metrics;
 pub mod name;
 pub mod network;
+mod object;
 pub mod reference;
 pub mod server;
 pub mod service;
