@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::direct::BLOCK;
 
 /// The most that is gathered at a time, in bytes: few calls.
-pub(super) const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = 1024 * 1024;
 
 /// The least, which even a crowd gets.
 pub(super) const SMALLEST: usize = 64 * 1024;
@@ -16,7 +16,7 @@ pub(super) const SMALLEST: usize = 64 * 1024;
 const ALL: usize = 8 << 20;
 
 /// What all uploads share.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Batches(Arc<AtomicUsize>);
 
 impl Batches {
@@ -37,11 +37,9 @@ impl Share {
         let size = share(self.0.load(Ordering::Relaxed));
         // The first one may be shorter: all others begin between two blocks.
         let beyond = usize::try_from(position % BLOCK as u64).unwrap_or_default();
-        let memory = memory.filter(|batch| batch.capacity <= size);
-        let (bytes, start) = memory.map(|batch| (batch.bytes, batch.start)).unwrap_or_default();
-        let capacity = bytes.capacity().saturating_sub(BLOCK);
-        let mut batch = Batch { bytes, start, position, size: size - beyond, capacity };
-        batch.bytes.truncate(start);
+        let mut batch = memory.filter(|batch| batch.capacity() <= size).unwrap_or_default();
+        batch.bytes.truncate(batch.start);
+        (batch.position, batch.size) = (position, size - beyond);
         batch
     }
 }
@@ -69,8 +67,6 @@ pub(super) struct Batch {
     position: u64,
     /// How much is gathered.
     size: usize,
-    /// How much there is memory for.
-    capacity: usize,
 }
 
 impl Batch {
@@ -100,7 +96,7 @@ impl Batch {
 
     /// Most uploads are small, and need no more memory than their bytes.
     fn reserve(&mut self, length: usize) {
-        if length <= self.capacity {
+        if length <= self.capacity() {
             return;
         }
         let capacity = length.next_power_of_two().clamp(BLOCK, self.size.max(length));
@@ -108,7 +104,12 @@ impl Batch {
         let start = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
         bytes.resize(start, 0);
         bytes.extend_from_slice(self.bytes());
-        (self.bytes, self.start, self.capacity) = (bytes, start, capacity);
+        (self.bytes, self.start) = (bytes, start);
+    }
+
+    /// How much there is memory for.
+    fn capacity(&self) -> usize {
+        self.bytes.capacity().saturating_sub(BLOCK)
     }
 }
 
@@ -153,7 +154,7 @@ mod tests {
         // Memory that is larger than the share goes.
         let mut large = first.batch(0, None);
         large.reserve(LARGEST);
-        assert_eq!(first.batch(0, Some(large)).capacity, 0);
+        assert_eq!(first.batch(0, Some(large)).capacity(), 0);
         drop(crowd);
         assert_eq!(first.batch(0, None).size, LARGEST);
         let thousands: Vec<Share> = (0..2000).map(|_| batches.join()).collect();

@@ -166,7 +166,8 @@ impl FsStore {
             disk.put(&layout.version(), LAYOUT.as_bytes())?;
         }
         let process = Process::new(&layout);
-        unless_unwritable(found.is_some(), process.keep_leftovers(&disk, root))?;
+        // Nobody builds on what a killed process left before it is durable.
+        unless_unwritable(found.is_some(), process.is_alone(&disk).map(drop))?;
         unless_unwritable(found.is_some(), process.join(&disk))?;
         let inner = Inner {
             disk,

@@ -6,7 +6,7 @@
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -51,24 +51,6 @@ impl Process {
         }
     }
 
-    /// Makes durable what processes left behind that were killed: they may have
-    /// put things in place, and no longer synced the folder.
-    pub(super) fn keep_leftovers(&self, disk: &Disk, root: &Path) -> Result<(), FsError> {
-        let mut left = Vec::new();
-        for path in disk.list(&self.folder)? {
-            if let Some(file) = disk.open(&path)?
-                && file.try_lock().is_ok()
-            {
-                left.push((path, file));
-            }
-        }
-        if !left.is_empty() {
-            disk.sync_all(root)?;
-        }
-        // Not before: whoever opens the folder next would not know of them.
-        left.iter().try_for_each(|(path, _)| remove_if_there(path))
-    }
-
     /// Makes this process known, once. Where another one collects it waits
     /// until that has noticed, which it does within moments.
     pub(super) fn join(&self, disk: &Disk) -> Result<(), FsError> {
@@ -109,23 +91,30 @@ impl Process {
         }))
     }
 
-    /// Whether no other process uses the folder. Leftovers of those that were
-    /// killed are removed on the way.
+    /// Whether no other process uses the folder. Those that were killed may have
+    /// put things in place and no longer synced them: that is made up for here,
+    /// and what they left is removed.
     pub(super) fn is_alone(&self, disk: &Disk) -> Result<bool, FsError> {
+        let (mut alone, mut left) = (true, Vec::new());
         for path in disk.list(&self.folder)? {
             if self.own.get().is_some_and(|own| own.path == path) {
                 continue;
             }
             let Some(file) = disk.open(&path)? else { continue };
             match file.try_lock() {
-                Ok(()) => remove_if_there(&path)?,
-                Err(TryLockError::WouldBlock) => return Ok(false),
+                Ok(()) => left.push((path, file)),
+                Err(TryLockError::WouldBlock) => alone = false,
                 Err(TryLockError::Error(source)) => {
                     return Err(FsError { step: "lock", path, source });
                 }
             }
         }
-        Ok(true)
+        if !left.is_empty() {
+            disk.sync_all(&self.folder)?;
+        }
+        // Not before: whoever looks next would not know of them.
+        left.iter().try_for_each(|(path, _)| remove_if_there(path))?;
+        Ok(alone)
     }
 }
 
