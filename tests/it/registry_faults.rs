@@ -142,33 +142,38 @@ async fn a_large_upload_goes_on_from_what_was_written_before_the_disk_was_full()
 }
 
 async fn large_upload_on_a_full_disk(options: FsOptions) {
-    // What the store gathers before it writes.
-    const BATCH: usize = 1024 * 1024;
-    let root = tempfile::tempdir().unwrap();
-    let script = Arc::new(Script::default());
-    let options = FsOptions { faults: Some(script.clone()), ..options };
-    let store = FsStore::open_with(root.path(), options).unwrap();
     let here = "a".parse().unwrap();
-    let bytes: Vec<u8> = (0..=250).cycle().take(3 * BATCH).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(12 << 20).collect();
     let digest = Digest::sha256(&bytes);
-    let id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
-    let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
-    upload.write(Bytes::copy_from_slice(&bytes[..BATCH])).await.unwrap();
-    // The first batch is written by another thread, at a time of its own.
-    let data = root.path().join("uploads").join(id.as_str()).join("data");
-    while std::fs::metadata(&data).unwrap().len() < BATCH as u64 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    // After how many writes the disk is full. What comes then is hashed already.
+    for spare in [0, 1, 2, 7] {
+        let root = tempfile::tempdir().unwrap();
+        let script = Arc::new(Script::default());
+        let options = FsOptions { faults: Some(script.clone()), ..options.clone() };
+        let store = FsStore::open_with(root.path(), options).unwrap();
+        let id = store.upload_create(&here, Algorithm::Sha256).await.unwrap();
+        let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
+        script.fail(Step::Write, io::ErrorKind::StorageFull, spare);
+        let mut failed = None;
+        for piece in bytes.chunks(100_000) {
+            if let Err(error) = upload.write(Bytes::copy_from_slice(piece)).await {
+                failed = Some(error);
+                break;
+            }
+        }
+        assert!(failed.as_ref().is_some_and(StoreError::is_full), "{spare}: {failed:?}");
+        script.heal();
+        let received = upload.received();
+        let data = root.path().join("uploads").join(id.as_str()).join("data");
+        assert_eq!(std::fs::metadata(&data).unwrap().len(), received, "{spare}");
+        assert_eq!(received > 0, spare > 0, "{received}");
+        assert_eq!(upload.pause().await.unwrap(), received);
+        let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
+        assert_eq!(upload.received(), received);
+        let rest = Bytes::copy_from_slice(&bytes[usize::try_from(received).unwrap()..]);
+        upload.write(rest).await.unwrap();
+        assert_eq!(upload.finish(&digest).await.unwrap(), bytes.len() as u64);
     }
-    script.fail(Step::Write, io::ErrorKind::StorageFull, 0);
-    // The error comes when somebody waits for the batch.
-    let _ = upload.write(Bytes::copy_from_slice(&bytes[BATCH..2 * BATCH])).await;
-    upload.write(Bytes::copy_from_slice(&bytes[2 * BATCH..])).await.unwrap_err();
-    script.heal();
-    assert_eq!(upload.received(), BATCH as u64);
-    assert_eq!(upload.pause().await.unwrap(), BATCH as u64);
-    let mut upload = store.upload_resume(&here, &id).await.unwrap().unwrap();
-    upload.write(Bytes::copy_from_slice(&bytes[BATCH..])).await.unwrap();
-    assert_eq!(upload.finish(&digest).await.unwrap(), 3 * BATCH as u64);
 }
 
 #[tokio::test]

@@ -63,3 +63,42 @@ async fn a_digest_of_another_algorithm_is_found_past_the_cache_too() {
     hasher.update(&bytes);
     assert_eq!(upload.finish(&hasher.finish()).await.unwrap(), bytes.len() as u64);
 }
+
+/// In a crowd one thread hashes and writes what few threads share otherwise; who
+/// is in the middle of an upload when the others come or go takes the change.
+#[tokio::test]
+async fn an_upload_is_what_was_sent_whoever_comes_and_goes_meanwhile() {
+    let here = "a".parse().unwrap();
+    for cached in [0, u64::MAX] {
+        let root = tempfile::tempdir().unwrap();
+        let options = FsOptions { cached, ..FsOptions::default() };
+        let store = FsStore::open_with(root.path(), options).unwrap();
+        let bytes: Vec<u8> = (0..=250).cycle().take(9_000_000).collect();
+        let digest = Digest::sha256(&bytes);
+        let begin = async || store.upload_once(&here, Algorithm::Sha256).await.unwrap();
+        // More than may be fast, so that some never are.
+        let mut uploads = Vec::new();
+        for _ in 0..6 {
+            uploads.push(begin().await);
+        }
+        let mut crowd = Vec::new();
+        for (third, pieces) in bytes.chunks(3_000_000).enumerate() {
+            crowd.clear();
+            if third == 1 {
+                for _ in 0..100 {
+                    crowd.push(begin().await);
+                }
+            }
+            for piece in pieces.chunks(128 * 1024) {
+                for upload in &mut uploads {
+                    upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+                }
+            }
+        }
+        for upload in uploads {
+            assert_eq!(upload.finish(&digest).await.unwrap(), bytes.len() as u64);
+        }
+        let file = root.path().join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex());
+        assert!(fs::read(&file).unwrap() == bytes, "cached {cached}");
+    }
+}

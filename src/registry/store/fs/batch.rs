@@ -3,38 +3,73 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::direct::BLOCK;
 
 /// The most that is gathered at a time, in bytes: few calls.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = 512 * 1024;
 
 /// The least, which even a crowd gets.
 pub(super) const SMALLEST: usize = 64 * 1024;
 
 /// What all uploads gather at a time together, as long as the least allows it,
-/// in bytes. Each has as much again that is being hashed and written.
+/// in bytes. Each has as much again that is being hashed and written, and the few
+/// that are fast have more.
 const ALL: usize = 8 << 20;
 
+/// How many uploads may have several batches on their way at a time: as many as
+/// few cores can use.
+const FAST: usize = 4;
+
 /// What all uploads share.
-#[derive(Default)]
-pub(super) struct Batches(Arc<AtomicUsize>);
+pub(super) struct Batches {
+    users: Arc<AtomicUsize>,
+    fast: Arc<Semaphore>,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { users: Arc::default(), fast: Arc::new(Semaphore::new(FAST)) }
+    }
+}
 
 impl Batches {
     /// Takes part in sharing it.
     pub(super) fn join(&self) -> Share {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Share(Arc::clone(&self.0))
+        self.users.fetch_add(1, Ordering::Relaxed);
+        Share { users: Arc::clone(&self.users), fast: Arc::clone(&self.fast) }
     }
 }
 
 /// The share of one upload.
-pub(super) struct Share(Arc<AtomicUsize>);
+pub(super) struct Share {
+    users: Arc<AtomicUsize>,
+    fast: Arc<Semaphore>,
+}
+
+/// The right to have several batches on their way.
+pub(super) struct Fast {
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Share {
+    /// Whether there is no crowd: batches are as large as they get.
+    pub(super) fn is_largest(&self) -> bool {
+        share(self.users.load(Ordering::Relaxed)) == LARGEST
+    }
+
+    /// One of the few rights to be fast.
+    pub(super) fn fast(&self) -> Option<Fast> {
+        let permit = Arc::clone(&self.fast).try_acquire_owned().ok()?;
+        Some(Fast { _permit: permit })
+    }
+
     /// The batch that begins at this place in the file. It takes the memory of
     /// one that is done with, where that fits.
     pub(super) fn batch(&self, position: u64, memory: Option<Batch>) -> Batch {
-        let size = share(self.0.load(Ordering::Relaxed));
+        let size = share(self.users.load(Ordering::Relaxed));
         // The first one may be shorter: all others begin between two blocks.
         let beyond = usize::try_from(position % BLOCK as u64).unwrap_or_default();
         let mut batch = memory.filter(|batch| batch.capacity() <= size).unwrap_or_default();
@@ -46,7 +81,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.users.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -110,6 +145,62 @@ impl Batch {
     /// How much there is memory for.
     fn capacity(&self) -> usize {
         self.bytes.capacity().saturating_sub(BLOCK)
+    }
+}
+
+/// A batch on its way. Its memory goes back to the [`Pool`] once nobody has it.
+pub(super) struct Piece {
+    batch: Batch,
+    back: UnboundedSender<Batch>,
+}
+
+impl Piece {
+    /// What was gathered.
+    pub(super) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // Nobody is there to take it where the upload is over.
+        let _ = self.back.send(std::mem::take(&mut self.batch));
+    }
+}
+
+/// The memory of the batches of one upload that are on their way.
+pub(super) struct Pool {
+    back: UnboundedSender<Batch>,
+    free: UnboundedReceiver<Batch>,
+    out: usize,
+    most: usize,
+}
+
+impl Pool {
+    /// Memory for this many batches.
+    pub(super) fn new(most: usize) -> Self {
+        let (back, free) = unbounded_channel();
+        Self { back, free, out: 0, most }
+    }
+
+    /// Waits until another batch may go on its way; the memory of one that is back.
+    pub(super) async fn room(&mut self) -> Option<Batch> {
+        let mut memory = None;
+        while let Ok(batch) = self.free.try_recv() {
+            memory = Some(batch);
+            self.out -= 1;
+        }
+        while self.out >= self.most {
+            memory = self.free.recv().await;
+            self.out -= 1;
+        }
+        memory
+    }
+
+    /// Sends a batch on its way.
+    pub(super) fn piece(&mut self, batch: Batch) -> Arc<Piece> {
+        self.out += 1;
+        Arc::new(Piece { batch, back: self.back.clone() })
     }
 }
 

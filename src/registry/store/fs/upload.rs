@@ -14,6 +14,7 @@ use super::Inner;
 use super::batch::{Batch, SMALLEST, Share};
 use super::direct::Direct;
 use super::disk::Temporary;
+use super::pipeline::Pipeline;
 use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs::{self, At as _, FsError};
@@ -22,10 +23,6 @@ use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 
 /// How much of a file is read at a time, in bytes.
 const CHUNK: usize = 512 * 1024;
-
-/// From how many bytes on a batch is hashed while it is written: less is done
-/// before another thread has woken up.
-const LARGE: usize = 256 * 1024;
 
 /// How many bytes are left to the system's own leisure before they are on
 /// their way to the disk: the sync at the end has no more than that to wait for.
@@ -162,6 +159,10 @@ pub struct FsUpload {
     share: Share,
     gathered: Batch,
     work: Work,
+    file: Arc<File>,
+    path: PathBuf,
+    /// How much of it is on its way to the disk.
+    begun: u64,
     /// Syncs what was written a while ago.
     ahead: Option<JoinHandle<Result<(), FsError>>>,
 }
@@ -172,25 +173,23 @@ enum Place {
     Once { _file: Temporary },
 }
 
-/// The file, or the tasks that have it and the batch that is written.
+/// The file, or those who have it.
 enum Work {
     Idle(Box<Open>),
-    Running { writing: Writing, hashing: Option<JoinHandle<Hasher>>, batch: Arc<Batch> },
+    Running(Box<Pipeline>),
     Lost,
 }
 
-/// Writes a batch, and hashes it where nobody else does.
-type Writing = JoinHandle<(Box<Open>, Result<(), FsError>)>;
-
 /// The file of an upload, and the hash of what is in it.
-struct Open {
-    file: File,
+pub(super) struct Open {
+    file: Arc<File>,
     path: PathBuf,
-    hasher: Hasher,
-    written: u64,
-    /// How much of it is on its way to the disk.
-    begun: u64,
-    /// The way past the system's cache.
+    pub(super) hasher: Hasher,
+    /// How much is in it.
+    pub(super) written: u64,
+    /// Up to where it was written through the system's cache.
+    pub(super) cached: u64,
+    /// The way past that.
     direct: Direct,
 }
 
@@ -203,78 +202,71 @@ impl FsUpload {
             place,
             gathered: share.batch(open.written, None),
             share,
+            file: Arc::clone(&open.file),
+            path: open.path.clone(),
+            begun: open.written,
             work: Work::Idle(Box::new(open)),
             ahead: None,
         }
     }
 
-    /// Waits for the batch that is being written, and gives back its memory.
-    /// Where that failed the file holds what it held before, and so does the
-    /// hash.
-    async fn idle(&mut self) -> Result<Option<Batch>, StoreError> {
-        let (writing, hashing, batch) = match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Running { writing, hashing, batch } => (writing, hashing, batch),
+    /// Waits for all batches that are on their way. Where one could not be
+    /// written the file holds what it held before that one, and so does the hash.
+    async fn idle(&mut self) -> Result<(), StoreError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Running(pipeline) => {
+                let (open, result) = pipeline.end().await?;
+                if result.is_err() {
+                    self.gathered = self.share.batch(open.written, None);
+                }
+                self.work = Work::Idle(open);
+                Ok(result?)
+            }
             idle @ Work::Idle(_) => {
                 self.work = idle;
-                return Ok(None);
+                Ok(())
             }
-            Work::Lost => return Err(StoreError::UploadBusy),
-        };
-        let (mut open, result) = writing.await?;
-        if let Some(hashing) = hashing {
-            let hasher = hashing.await?;
-            if result.is_ok() {
-                open.hasher = hasher;
-            }
+            Work::Lost => Err(StoreError::UploadBusy),
         }
-        if result.is_err() {
-            self.gathered = self.share.batch(open.written, None);
-        }
-        self.work = Work::Idle(open);
-        result?;
-        Ok(Arc::into_inner(batch))
     }
 
-    /// Hands what was gathered to tasks that hash and write it.
+    /// Hands what was gathered to those who hash and write it.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let memory = self.idle().await?;
-        self.sync_ahead().await?;
-        if let Work::Idle(mut open) = std::mem::replace(&mut self.work, Work::Lost) {
-            let next = self.share.batch(self.gathered.end(), memory);
-            let batch = Arc::new(std::mem::replace(&mut self.gathered, next));
-            // Either takes about as long as the other. Where the write fails,
-            // the hash is still that of what is in the file.
-            let large = batch.bytes().len() >= LARGE;
-            let hashing = large.then(|| {
-                let (mut hasher, batch) = (open.hasher.clone(), Arc::clone(&batch));
-                tokio::task::spawn_blocking(move || {
-                    hasher.update(batch.bytes());
-                    hasher
-                })
-            });
-            let (inner, bytes) = (Arc::clone(&self.inner), Arc::clone(&batch));
-            let writing = tokio::task::spawn_blocking(move || {
-                let result = open.append(&inner, bytes.bytes(), !large);
-                (open, result)
-            });
-            self.work = Work::Running { writing, hashing, batch };
+        let alone = self.share.is_largest();
+        if matches!(&self.work, Work::Running(pipeline) if !(alone && pipeline.is_fast())) {
+            self.idle().await?;
         }
-        Ok(())
+        self.work = match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Idle(open) => {
+                Work::Running(Box::new(Pipeline::start(&self.inner, open, &self.share)))
+            }
+            other => other,
+        };
+        let Work::Running(pipeline) = &mut self.work else { return Err(StoreError::UploadBusy) };
+        let memory = pipeline.room().await;
+        let next = self.share.batch(self.gathered.end(), memory);
+        let taken = pipeline.push(std::mem::replace(&mut self.gathered, next)).await?;
+        let cached = pipeline.cached();
+        if !taken {
+            self.idle().await?;
+            return Err(StoreError::UploadBusy);
+        }
+        self.sync_ahead(cached).await
     }
 
-    /// Sends what has been written to the disk while the next bytes arrive.
-    async fn sync_ahead(&mut self) -> Result<(), StoreError> {
-        let Work::Idle(open) = &mut self.work else { return Ok(()) };
-        if open.written - open.begun < BEHIND {
+    /// Sends what has been written through the cache, up to this byte, to the disk
+    /// while the next bytes arrive.
+    async fn sync_ahead(&mut self, cached: u64) -> Result<(), StoreError> {
+        if cached.saturating_sub(self.begun) < BEHIND {
             return Ok(());
         }
         // One at a time: a client that is faster than the disk waits for it.
         if let Some(before) = self.ahead.take() {
             before.await??;
         }
-        let file = open.file.try_clone().at("sync", &open.path)?;
-        open.begun = open.written;
-        let (inner, path) = (Arc::clone(&self.inner), open.path.clone());
+        self.begun = cached;
+        let (inner, file) = (Arc::clone(&self.inner), Arc::clone(&self.file));
+        let path = self.path.clone();
         let folder = match &self.place {
             Place::Folder(folder) => Some(folder.clone()),
             Place::Once { .. } => None,
@@ -301,7 +293,7 @@ impl FsUpload {
         let rest = std::mem::take(&mut self.gathered);
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Idle(open) => Ok((open, rest)),
-            Work::Running { .. } | Work::Lost => Err(StoreError::UploadBusy),
+            Work::Running(_) | Work::Lost => Err(StoreError::UploadBusy),
         }
     }
 }
@@ -350,7 +342,8 @@ impl UploadWriter for FsUpload {
 
 impl Open {
     fn new(file: File, path: PathBuf, hasher: Hasher, written: u64) -> Self {
-        Self { file, path, hasher, written, begun: written, direct: Direct::default() }
+        let direct = Direct::default();
+        Self { file: Arc::new(file), path, hasher, written, cached: written, direct }
     }
 
     fn write(&mut self, inner: &Inner, bytes: &[u8]) -> Result<(), FsError> {
@@ -360,22 +353,26 @@ impl Open {
             && inner.disk.write_direct(file, path, self.written, bytes, &mut self.direct)?
         {
             // All of it is on the disk, but for what the last sync does.
-            if self.begun == self.written {
-                self.begun += bytes.len() as u64;
-            }
             return Ok(());
         }
         self.direct.leave(file).at("write", path)?;
-        inner.disk.write(file, path, bytes)
+        inner.disk.write(file, path, bytes)?;
+        self.cached = self.written + bytes.len() as u64;
+        Ok(())
     }
 
     /// Writes a batch at the end, and hashes it if told to.
-    fn append(&mut self, inner: &Inner, bytes: &[u8], hash: bool) -> Result<(), FsError> {
+    pub(super) fn append(
+        &mut self,
+        inner: &Inner,
+        bytes: &[u8],
+        hash: bool,
+    ) -> Result<(), FsError> {
         if let Err(error) = self.write(inner, bytes) {
             // A part may have been written. What can't be cut off is hashed
             // when the upload is taken up again: the file says how far it is.
             let _ = self.file.set_len(self.written);
-            let _ = self.file.seek(SeekFrom::Start(self.written));
+            let _ = (&*self.file).seek(SeekFrom::Start(self.written));
             return Err(error);
         }
         if hash {

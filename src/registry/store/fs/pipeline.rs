@@ -1,0 +1,143 @@
+//! The way of an upload's batches through hashing and writing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Inner;
+use super::batch::{Batch, Fast, Pool, Share};
+use super::lane::{Lane, Worker};
+use super::upload::Open;
+use crate::digest::Hasher;
+use crate::fs::FsError;
+use crate::registry::store::StoreError;
+
+/// How many batches of a fast upload are on their way at a time. While one is
+/// hashed and one is written, which take turns in being the slower one, the
+/// client still sends the next.
+const DEEP: usize = 4;
+
+/// How long the threads of a fast upload wait for its next batch: to wake another
+/// one for each batch costs more than the wait.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// An upload's file with those who work on it.
+pub(super) struct Pipeline {
+    pool: Pool,
+    /// Beside the writing, where the upload is a fast one.
+    hashing: Option<(Lane<Hashing>, Fast)>,
+    writing: Lane<Writing>,
+    cached: Arc<AtomicU64>,
+}
+
+impl Pipeline {
+    /// Begins to work on a file. Where there is no crowd, another thread hashes
+    /// while one writes; else one thread does both.
+    pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, share: &Share) -> Self {
+        let fast = share.is_largest().then(|| share.fast()).flatten();
+        let (most, linger) = if fast.is_some() { (DEEP, LINGER) } else { (1, Duration::ZERO) };
+        let hashing = fast.map(|fast| (Lane::new(Hashing::new(&open), linger), fast));
+        let cached = Arc::new(AtomicU64::new(open.written));
+        let writing = Writing {
+            inner: Arc::clone(inner),
+            open,
+            hashes: hashing.is_none(),
+            cached: Arc::clone(&cached),
+            result: Ok(()),
+        };
+        Self { pool: Pool::new(most), hashing, writing: Lane::new(writing, linger), cached }
+    }
+
+    /// Whether it needs more than what a crowd leaves to each.
+    pub(super) fn is_fast(&self) -> bool {
+        self.hashing.is_some()
+    }
+
+    /// Waits until it can take another batch; the memory of one that is done with.
+    pub(super) async fn room(&mut self) -> Option<Batch> {
+        self.pool.room().await
+    }
+
+    /// Takes the next batch; `false` where a write failed, as [`Pipeline::end`] will tell.
+    ///
+    /// # Errors
+    /// Where hashing or writing panicked.
+    pub(super) async fn push(&mut self, batch: Batch) -> Result<bool, StoreError> {
+        let piece = self.pool.piece(batch);
+        if !self.writing.push(Arc::clone(&piece)).await? {
+            return Ok(false);
+        }
+        if let Some((hashing, _)) = &mut self.hashing {
+            hashing.push(piece).await?;
+        }
+        Ok(true)
+    }
+
+    /// Up to where the file was written through the system's cache.
+    pub(super) fn cached(&self) -> u64 {
+        self.cached.load(Ordering::Relaxed)
+    }
+
+    /// Waits for all of it. Where a write failed the file holds what it held
+    /// before that, and so does the hash.
+    ///
+    /// # Errors
+    /// Where hashing or writing panicked.
+    pub(super) async fn end(self) -> Result<(Box<Open>, Result<(), FsError>), StoreError> {
+        let Writing { mut open, result, .. } = self.writing.end().await?;
+        if let Some((hashing, _fast)) = self.hashing {
+            let hashing = hashing.end().await?;
+            open.hasher = hashing.at(open.written).ok_or(StoreError::UploadBusy)?;
+        }
+        Ok((open, result))
+    }
+}
+
+/// Hashes one batch after the other.
+struct Hashing {
+    /// The hash at the end of each of the last batches, with that end: a write
+    /// that fails is behind the hash.
+    ends: VecDeque<(u64, Hasher)>,
+}
+
+impl Hashing {
+    fn new(open: &Open) -> Self {
+        Self { ends: VecDeque::from([(open.written, open.hasher.clone())]) }
+    }
+
+    /// The hash of what ends here.
+    fn at(self, end: u64) -> Option<Hasher> {
+        self.ends.into_iter().find(|(known, _)| *known == end).map(|(_, hasher)| hasher)
+    }
+}
+
+impl Worker for Hashing {
+    fn work(&mut self, batch: &Batch) -> bool {
+        let Some((_, mut hasher)) = self.ends.back().cloned() else { return false };
+        hasher.update(batch.bytes());
+        self.ends.push_back((batch.end(), hasher));
+        if self.ends.len() > DEEP + 2 {
+            self.ends.pop_front();
+        }
+        true
+    }
+}
+
+/// Writes one batch after the other, until one fails.
+struct Writing {
+    inner: Arc<Inner>,
+    open: Box<Open>,
+    /// Hashes them too.
+    hashes: bool,
+    cached: Arc<AtomicU64>,
+    result: Result<(), FsError>,
+}
+
+impl Worker for Writing {
+    fn work(&mut self, batch: &Batch) -> bool {
+        self.result = self.open.append(&self.inner, batch.bytes(), self.hashes);
+        self.cached.store(self.open.cached, Ordering::Relaxed);
+        self.result.is_ok()
+    }
+}
