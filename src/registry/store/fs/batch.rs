@@ -168,29 +168,27 @@ impl Drop for Piece {
     }
 }
 
-/// The memory of the batches of one upload that are on their way.
+/// The memory of the batches of one upload that are on their way, or were.
 pub(super) struct Pool {
     back: UnboundedSender<Batch>,
     free: UnboundedReceiver<Batch>,
     out: usize,
-    most: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let (back, free) = unbounded_channel();
+        Self { back, free, out: 0 }
+    }
 }
 
 impl Pool {
-    /// Memory for this many batches.
-    pub(super) fn new(most: usize) -> Self {
-        let (back, free) = unbounded_channel();
-        Self { back, free, out: 0, most }
-    }
-
-    /// Waits until another batch may go on its way; the memory of one that is back.
-    pub(super) async fn room(&mut self) -> Option<Batch> {
-        let mut memory = None;
-        while let Ok(batch) = self.free.try_recv() {
-            memory = Some(batch);
-            self.out -= 1;
-        }
-        while self.out >= self.most {
+    /// Waits until less than so many batches are on their way; the memory of one
+    /// that is back.
+    pub(super) async fn room(&mut self, most: usize) -> Option<Batch> {
+        let mut memory = self.free.try_recv().ok();
+        self.out -= usize::from(memory.is_some());
+        while self.out.saturating_sub(self.free.len()) >= most {
             memory = self.free.recv().await;
             self.out -= 1;
         }
@@ -258,5 +256,27 @@ mod tests {
         let mut batch = Batches::default().join().batch(0, None);
         assert!(batch.take(&[1; 100]).is_empty());
         assert!(batch.bytes.capacity() <= 2 * BLOCK);
+    }
+
+    #[tokio::test]
+    async fn memory_is_used_again_and_only_so_many_batches_are_on_their_way() {
+        let (share, mut pool) = (Batches::default().join(), Pool::default());
+        let (mut addresses, mut out) = (Vec::new(), std::collections::VecDeque::new());
+        for number in 0..50 {
+            if number >= 3 {
+                // There is no room until one is back.
+                let early = tokio::time::timeout(std::time::Duration::ZERO, pool.room(3)).await;
+                assert!(early.is_err());
+                out.pop_front();
+            }
+            let memory = pool.room(3).await;
+            let mut batch = share.batch(0, memory);
+            batch.take(&[1; BLOCK]);
+            addresses.push(batch.bytes().as_ptr().addr());
+            out.push_back(pool.piece(batch));
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert_eq!(addresses.len(), 3);
     }
 }

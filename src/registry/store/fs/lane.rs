@@ -190,7 +190,7 @@ mod tests {
 
     fn lane(most: usize, linger: u64) -> (Lane<Notes>, Pool) {
         let worker = Notes { got: Vec::new(), most };
-        (Lane::new(worker, Duration::from_millis(linger)), Pool::new(2))
+        (Lane::new(worker, Duration::from_millis(linger)), Pool::default())
     }
 
     #[tokio::test]
@@ -201,7 +201,7 @@ mod tests {
             let mut sent = Vec::new();
             for number in 0..200_u8 {
                 let text = char::from(b'a' + number % 26).to_string();
-                pool.room().await;
+                pool.room(2).await;
                 assert!(lane.push(piece(&mut pool, &text)).await.unwrap());
                 sent.extend_from_slice(text.as_bytes());
                 if number % 50 == 0 {
@@ -219,14 +219,14 @@ mod tests {
         let (mut lane, mut pool) = lane(2, 10_000);
         let mut taken = 0;
         loop {
-            pool.room().await;
+            pool.room(2).await;
             if !lane.push(piece(&mut pool, "x")).await.unwrap() {
                 break;
             }
             taken += 1;
         }
         assert!(taken >= 2, "{taken}");
-        pool.room().await;
+        pool.room(2).await;
         assert_eq!(lane.end().await.unwrap().got, b"xx");
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let (mut lane, mut pool) = lane(usize::MAX, 10_000);
         assert!(lane.push(piece(&mut pool, "!")).await.unwrap());
         while lane.push(piece(&mut pool, "x")).await.unwrap() {
-            pool.room().await;
+            pool.room(2).await;
         }
         assert!(matches!(lane.end().await, Err(StoreError::Stopped(_))));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Inner;
-use super::batch::{Batch, Fast, Pool, Share};
+use super::batch::{Batch, Fast, Piece, Share};
 use super::lane::{Lane, Worker};
 use super::upload::Open;
 use crate::digest::Hasher;
@@ -24,7 +24,6 @@ const LINGER: Duration = Duration::from_millis(5);
 
 /// An upload's file with those who work on it.
 pub(super) struct Pipeline {
-    pool: Pool,
     /// Beside the writing, where the upload is a fast one.
     hashing: Option<(Lane<Hashing>, Fast)>,
     writing: Lane<Writing>,
@@ -36,7 +35,7 @@ impl Pipeline {
     /// while one writes; else one thread does both.
     pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, share: &Share) -> Self {
         let fast = share.is_largest().then(|| share.fast()).flatten();
-        let (most, linger) = if fast.is_some() { (DEEP, LINGER) } else { (1, Duration::ZERO) };
+        let linger = if fast.is_some() { LINGER } else { Duration::ZERO };
         let hashing = fast.map(|fast| (Lane::new(Hashing::new(&open), linger), fast));
         let cached = Arc::new(AtomicU64::new(open.written));
         let writing = Writing {
@@ -46,7 +45,7 @@ impl Pipeline {
             cached: Arc::clone(&cached),
             result: Ok(()),
         };
-        Self { pool: Pool::new(most), hashing, writing: Lane::new(writing, linger), cached }
+        Self { hashing, writing: Lane::new(writing, linger), cached }
     }
 
     /// Whether it needs more than what a crowd leaves to each.
@@ -54,17 +53,16 @@ impl Pipeline {
         self.hashing.is_some()
     }
 
-    /// Waits until it can take another batch; the memory of one that is done with.
-    pub(super) async fn room(&mut self) -> Option<Batch> {
-        self.pool.room().await
+    /// How many batches it may have at a time.
+    pub(super) fn most(&self) -> usize {
+        if self.is_fast() { DEEP } else { 1 }
     }
 
     /// Takes the next batch; `false` where a write failed, as [`Pipeline::end`] will tell.
     ///
     /// # Errors
     /// Where hashing or writing panicked.
-    pub(super) async fn push(&mut self, batch: Batch) -> Result<bool, StoreError> {
-        let piece = self.pool.piece(batch);
+    pub(super) async fn push(&mut self, piece: Arc<Piece>) -> Result<bool, StoreError> {
         if !self.writing.push(Arc::clone(&piece)).await? {
             return Ok(false);
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::Inner;
-use super::batch::{Batch, SMALLEST, Share};
+use super::batch::{Batch, Pool, SMALLEST, Share};
 use super::direct::Direct;
 use super::disk::Temporary;
 use super::pipeline::Pipeline;
@@ -158,6 +158,7 @@ pub struct FsUpload {
     place: Place,
     share: Share,
     gathered: Batch,
+    pool: Pool,
     work: Work,
     file: Arc<File>,
     path: PathBuf,
@@ -202,6 +203,7 @@ impl FsUpload {
             place,
             gathered: share.batch(open.written, None),
             share,
+            pool: Pool::default(),
             file: Arc::clone(&open.file),
             path: open.path.clone(),
             begun: open.written,
@@ -243,9 +245,10 @@ impl FsUpload {
             other => other,
         };
         let Work::Running(pipeline) = &mut self.work else { return Err(StoreError::UploadBusy) };
-        let memory = pipeline.room().await;
+        let memory = self.pool.room(pipeline.most()).await;
         let next = self.share.batch(self.gathered.end(), memory);
-        let taken = pipeline.push(std::mem::replace(&mut self.gathered, next)).await?;
+        let piece = self.pool.piece(std::mem::replace(&mut self.gathered, next));
+        let taken = pipeline.push(piece).await?;
         let cached = pipeline.cached();
         if !taken {
             self.idle().await?;
