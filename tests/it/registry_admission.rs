@@ -216,6 +216,8 @@ async fn the_flags_of_2020_ask_what_the_registry_holds() {
         "--no-tls",
         "-n",
         "r.example:5000,second",
+        "--external-url",
+        "https://outside.example",
         "-u",
         "u",
         "-p",
@@ -242,6 +244,7 @@ async fn the_flags_of_2020_ask_what_the_registry_holds() {
     }
     for (image, expected) in [
         ("r.example:5000/app:1", None),
+        ("outside.example/app:1", None),
         ("second/app:1", Some("is not of this registry")),
         ("r.example:5000/app:2", Some("is not in this registry, and neither")),
         ("r.example:5000/beta/app:1", Some("the prefix beta of --disallow-local-prefixes")),

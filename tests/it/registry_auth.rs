@@ -121,6 +121,22 @@ async fn the_realm_is_absolute_and_follows_the_proxy() {
     );
 }
 
+/// A balancer that ends TLS below HTTP adds no header that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_realm_is_the_external_url_where_one_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = [USER, &["--external-url", "HTTPS://registry.example:8443/"]].concat();
+    let server = Running::start(dir.path(), &line).await;
+    let proxied = [("host", "10.0.0.1:8000"), ("x-forwarded-host", "elsewhere.example")];
+    for headers in [&proxied[..], &proxied[..1], &[]] {
+        let realm = "realm=\"https://registry.example:8443/login\"";
+        let answer = server.get("/v2/", headers).await;
+        assert!(header(&answer, "www-authenticate").starts_with(&format!("Bearer {realm},")));
+        let answer = server.get("/login", headers).await;
+        assert_eq!(header(&answer, "www-authenticate"), format!("Basic {realm}"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_users_everyone_may() {
     let dir = tempfile::tempdir().unwrap();

@@ -349,3 +349,30 @@ fn sparse_manifests_are_off_unless_asked_for() {
     assert!(allowed(&[], &[(variable, "true")]));
     assert!(!allowed(&["--allow-sparse-manifests=false"], &[(variable, "true")]));
 }
+
+#[test]
+fn an_external_url_is_a_scheme_and_a_host() {
+    assert_eq!(resolve(&[]).external_url.value, None);
+    for (given, url) in [
+        ("https://r.example", "https://r.example"),
+        ("https://r.example/", "https://r.example"),
+        ("HTTP://[::1]:5000", "http://[::1]:5000"),
+    ] {
+        let settings = resolve(&["--external-url", given]);
+        assert_eq!(settings.external_url.value.as_deref(), Some(url));
+    }
+    for wrong in [
+        "r.example",
+        "",
+        "https://",
+        "ftp://r.example",
+        "https://r.example/registry",
+        "https://r.example//",
+        "https://user:secret@r.example",
+        "https://r.example\",service=\"evil",
+    ] {
+        let said = refused(&["--external-url", wrong]);
+        assert!(said.contains("external-url") && said.contains("https://host"), "{wrong}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}

@@ -48,10 +48,13 @@ impl Rules {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let file = settings.config.as_ref().and_then(|config| config.image_validation.as_ref());
-        let hosts = &settings.hostnames.value;
+        let external = settings.external_url.value.as_deref();
+        let external = external.and_then(|url| url.split_once("://")).map(|(_, host)| host);
+        let names = settings.hostnames.value.iter().map(String::as_str);
+        let hosts: Vec<String> = names.chain(external).map(str::to_owned).collect();
         Self {
             prefixes: file.map(PrefixRules::new),
-            local: settings.validation.value.as_ref().map(|flags| LocalRules::new(flags, hosts)),
+            local: settings.validation.value.as_ref().map(|flags| LocalRules::new(flags, &hosts)),
         }
     }
 

@@ -30,6 +30,8 @@ const RETRY_AFTER: &str = "2";
 pub struct Gate {
     /// Who is who, and who may do what.
     pub authenticator: Authenticator,
+    /// The registry's URL, whatever a request says.
+    pub external_url: Option<String>,
     /// The host to name to clients that name none.
     pub hostname: Option<String>,
     /// Proxies whose word on where a request comes from is taken.
@@ -187,14 +189,15 @@ pub(super) fn now() -> u64 {
 }
 
 impl Gate {
-    /// The registry's URL as the client of this request sees it.
+    /// The registry's URL, or that by which the client of this request sees it.
     pub(super) fn base_url(
         &self,
         headers: &HeaderMap,
         uri: &Uri,
         connection: Option<&Connection>,
     ) -> String {
-        base_url(headers, uri, connection, self.hostname.as_deref())
+        let seen = || base_url(headers, uri, connection, self.hostname.as_deref());
+        self.external_url.clone().unwrap_or_else(seen)
     }
 
     /// 401 with the challenge of the distribution token specification.

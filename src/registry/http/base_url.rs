@@ -74,7 +74,7 @@ fn has_port(host: &str) -> bool {
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`.
-fn is_authority(text: &str) -> bool {
+pub(in crate::registry) fn is_authority(text: &str) -> bool {
     if text.is_empty() || text.len() > 255 + 6 {
         return false;
     }

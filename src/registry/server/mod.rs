@@ -147,6 +147,7 @@ impl Server {
         let Prepared { authenticator, tls, seen } = prepared;
         let gate = Arc::new(Gate {
             authenticator,
+            external_url: settings.external_url.value.clone(),
             hostname: settings.hostnames.value.first().cloned(),
             proxies: settings.trusted_proxies.value.clone(),
         });

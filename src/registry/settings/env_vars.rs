@@ -28,6 +28,8 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("policy", "WARREN_REGISTRY_POLICY"),
     // The file of the key of tokens.
     ("token-key-file", "WARREN_REGISTRY_TOKEN_KEY_FILE"),
+    // The URL that clients reach the registry by.
+    ("external-url", "WARREN_REGISTRY_EXTERNAL_URL"),
     // Proxies that are believed, comma list of addresses and networks.
     ("trusted-proxies", "WARREN_REGISTRY_TRUSTED_PROXIES"),
     // Seconds between looks for changed files; 0 for none.

@@ -40,6 +40,11 @@ pub struct Flags {
     #[arg(short = 'n', long, value_name = "NAMES")]
     pub hostname: Option<String>,
 
+    /// URL that clients reach the registry by, such as `https://registry.example.org`, where
+    /// a load balancer ends TLS and no header says so [default: what each request says]
+    #[arg(long, value_name = "URL")]
+    pub external_url: Option<String>,
+
     /// Folder of images, tags and keys; it is made if it is not there
     #[arg(short = 'd', long, value_name = "FOLDER")]
     pub data_dir: Option<String>,

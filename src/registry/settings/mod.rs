@@ -48,6 +48,9 @@ pub struct Settings {
     /// Names of the registry, the first one stands in for a request that says
     /// no host.
     pub hostnames: Setting<Vec<String>>,
+    /// The URL that clients reach the registry by, whatever a request says:
+    /// `https://registry.example`, without a slash at the end.
+    pub external_url: Setting<Option<String>>,
     /// The folder of all state.
     pub data_dir: Setting<PathBuf>,
     /// The user of flag, variable or environment.

@@ -31,6 +31,7 @@ impl Settings {
             }),
             row("tls", &self.tls, |tls| json!(tls.to_string())),
             row("hostname", &self.hostnames, |names| json!(names)),
+            row("external-url", &self.external_url, |url| json!(url)),
             row("data-dir", &self.data_dir, |path| json!(path.display().to_string())),
             row("user", &self.user, |user| json!(user)),
             row("password", &self.password, |password| {

@@ -12,6 +12,7 @@ use super::{
     Settings, SettingsError, Source, Validation, Variables, bind, env_vars, tls, upkeep,
 };
 use crate::fs;
+use crate::registry::http::base_url::is_authority;
 use crate::registry::network::Network;
 
 /// What the spec asks a registry to take at least, and Trow's own limit.
@@ -45,6 +46,9 @@ impl Settings {
             None => flag("--hostname", flags.hostname.as_deref()),
         };
         let hostnames = layers.parsed("hostname", hostname, hostnames)?;
+        let external = flag("--external-url", flags.external_url.as_deref());
+        let external =
+            layers.parsed("external-url", external, |text| external_url(text).map(Some))?;
         let (user, password) = user(flags, &layers, &mut warnings)?;
         let config_file = optional_path(text("config-file", "--config-file", &flags.config_file)?);
         let config = read_config(&config_file, &mut warnings)?;
@@ -71,6 +75,7 @@ impl Settings {
             bind,
             tls,
             hostnames: hostnames.unwrap_or_else(|| Setting::built_in(Vec::new())),
+            external_url: external.unwrap_or(Setting::built_in(None)),
             data_dir: text("data-dir", "--data-dir", &flags.data_dir)?
                 .unwrap_or_else(|| Setting::built_in("./data".to_owned()))
                 .map(PathBuf::from),
@@ -217,6 +222,19 @@ fn hostnames(text: &str) -> Result<Vec<String>, String> {
     match names.iter().find(|name| !name.chars().all(plain)) {
         Some(name) => Err(format!("{name:?} is no host name")),
         None => Ok(names),
+    }
+}
+
+/// A scheme with a host, and maybe a port.
+fn external_url(text: &str) -> Result<String, String> {
+    let url = text.strip_suffix('/').unwrap_or(text);
+    let parts = url.split_once("://").filter(|(scheme, host)| {
+        ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) && is_authority(host)
+    });
+    match parts {
+        Some((scheme, host)) => Ok(format!("{}://{host}", scheme.to_ascii_lowercase())),
+        // It may hold a password, so nothing of it is said.
+        None => Err("this is not the URL of a registry: https://host or https://host:port, without a user or a path".to_owned()),
     }
 }
 
