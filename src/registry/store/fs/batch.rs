@@ -60,6 +60,11 @@ impl Share {
         share(self.users.load(Ordering::Relaxed)) == LARGEST
     }
 
+    /// Whether all rights to be fast are given.
+    pub(super) fn is_contested(&self) -> bool {
+        self.fast.available_permits() == 0
+    }
+
     /// One of the few rights to be fast.
     pub(super) fn fast(&self) -> Option<Fast> {
         let permit = Arc::clone(&self.fast).try_acquire_owned().ok()?;
@@ -172,6 +177,7 @@ impl Drop for Piece {
 pub(super) struct Pool {
     back: UnboundedSender<Batch>,
     free: UnboundedReceiver<Batch>,
+    /// How many there are, those in `free` included.
     out: usize,
 }
 
@@ -186,13 +192,18 @@ impl Pool {
     /// Waits until less than so many batches are on their way; the memory of one
     /// that is back.
     pub(super) async fn room(&mut self, most: usize) -> Option<Batch> {
-        let mut memory = self.free.try_recv().ok();
-        self.out -= usize::from(memory.is_some());
-        while self.out.saturating_sub(self.free.len()) >= most {
+        let mut memory = None;
+        while self.out >= most {
+            // What there are too many of goes.
             memory = self.free.recv().await;
             self.out -= 1;
         }
         memory
+    }
+
+    /// Whether none is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.free.len() >= self.out
     }
 
     /// Sends a batch on its way.
@@ -261,22 +272,25 @@ mod tests {
     #[tokio::test]
     async fn memory_is_used_again_and_only_so_many_batches_are_on_their_way() {
         let (share, mut pool) = (Batches::default().join(), Pool::default());
-        let (mut addresses, mut out) = (Vec::new(), std::collections::VecDeque::new());
+        let mut out = std::collections::VecDeque::new();
         for number in 0..50 {
             if number >= 3 {
                 // There is no room until one is back.
                 let early = tokio::time::timeout(std::time::Duration::ZERO, pool.room(3)).await;
                 assert!(early.is_err());
+                assert!(!pool.is_quiet());
                 out.pop_front();
             }
             let memory = pool.room(3).await;
             let mut batch = share.batch(0, memory);
+            assert_eq!(batch.capacity() > 0, number >= 3, "{number}");
             batch.take(&[1; BLOCK]);
-            addresses.push(batch.bytes().as_ptr().addr());
             out.push_back(pool.piece(batch));
         }
-        addresses.sort_unstable();
-        addresses.dedup();
-        assert_eq!(addresses.len(), 3);
+        out.clear();
+        assert!(pool.is_quiet());
+        // Where fewer may be on their way, the memory of the others is let go of.
+        pool.room(1).await;
+        assert_eq!((pool.out, pool.free.len()), (0, 0));
     }
 }

@@ -19,11 +19,11 @@ pub(super) trait Worker: Send + 'static {
 /// there are any, and stays for a moment to see whether another one comes.
 pub(super) struct Lane<W> {
     queue: Arc<Queue>,
-    worker: At<W>,
+    worker: Place<W>,
 }
 
 /// Where the worker is.
-enum At<W> {
+enum Place<W> {
     Resting(W),
     Working(JoinHandle<W>),
     Lost,
@@ -39,7 +39,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     pieces: VecDeque<Arc<Piece>>,
-    /// A thread is there, and looks once more before it leaves.
+    /// A thread is there or about to come, and looks once more before it leaves.
     worked: bool,
     /// No more will come.
     ending: bool,
@@ -51,13 +51,14 @@ impl<W: Worker> Lane<W> {
     /// A lane whose thread stays this long for the next batch.
     pub(super) fn new(worker: W, linger: Duration) -> Self {
         let queue = Queue { waiting: Mutex::default(), more: Condvar::new(), linger };
-        Self { queue: Arc::new(queue), worker: At::Resting(worker) }
+        Self { queue: Arc::new(queue), worker: Place::Resting(worker) }
     }
 
-    /// Puts a batch at the end; `false` where the worker has no use for it.
+    /// Puts a batch at the end; `false` where the worker has no use for it, or
+    /// panicked, as [`Lane::end`] will tell.
     ///
     /// # Errors
-    /// Where the worker panicked.
+    /// Where it panicked as it was about to rest.
     pub(super) async fn push(&mut self, piece: Arc<Piece>) -> Result<bool, StoreError> {
         {
             let mut waiting = self.queue.lock();
@@ -73,7 +74,7 @@ impl<W: Worker> Lane<W> {
         }
         let mut worker = self.rest().await?;
         let queue = Arc::clone(&self.queue);
-        self.worker = At::Working(tokio::task::spawn_blocking(move || {
+        self.worker = Place::Working(tokio::task::spawn_blocking(move || {
             queue.work_off(&mut worker);
             worker
         }));
@@ -91,10 +92,10 @@ impl<W: Worker> Lane<W> {
 
     /// The worker, from the thread that has left or is about to.
     async fn rest(&mut self) -> Result<W, StoreError> {
-        match std::mem::replace(&mut self.worker, At::Lost) {
-            At::Resting(worker) => Ok(worker),
-            At::Working(task) => Ok(task.await?),
-            At::Lost => Err(StoreError::UploadBusy),
+        match std::mem::replace(&mut self.worker, Place::Lost) {
+            Place::Resting(worker) => Ok(worker),
+            Place::Working(task) => Ok(task.await?),
+            Place::Lost => Err(StoreError::UploadBusy),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Inner;
-use super::batch::{Batch, Fast, Piece, Share};
+use super::batch::{Batch, Fast, Piece};
 use super::lane::{Lane, Worker};
 use super::upload::Open;
 use crate::digest::Hasher;
@@ -31,13 +31,12 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Begins to work on a file. Where there is no crowd, another thread hashes
+    /// Begins to work on a file. With the right to be fast another thread hashes
     /// while one writes; else one thread does both.
-    pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, share: &Share) -> Self {
-        let fast = share.is_largest().then(|| share.fast()).flatten();
+    pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, fast: Option<Fast>) -> Self {
         let linger = if fast.is_some() { LINGER } else { Duration::ZERO };
         let hashing = fast.map(|fast| (Lane::new(Hashing::new(&open), linger), fast));
-        let cached = Arc::new(AtomicU64::new(open.written));
+        let cached = Arc::new(AtomicU64::new(open.cached));
         let writing = Writing {
             inner: Arc::clone(inner),
             open,
@@ -48,7 +47,7 @@ impl Pipeline {
         Self { hashing, writing: Lane::new(writing, linger), cached }
     }
 
-    /// Whether it needs more than what a crowd leaves to each.
+    /// Whether it has the right to several batches at a time.
     pub(super) fn is_fast(&self) -> bool {
         self.hashing.is_some()
     }
@@ -58,18 +57,19 @@ impl Pipeline {
         if self.is_fast() { DEEP } else { 1 }
     }
 
-    /// Takes the next batch; `false` where a write failed, as [`Pipeline::end`] will tell.
+    /// Takes the next batch; `false` where a write failed, or hashing or writing
+    /// panicked, as [`Pipeline::end`] will tell.
     ///
     /// # Errors
-    /// Where hashing or writing panicked.
+    /// Where one of them panicked as it was about to rest.
     pub(super) async fn push(&mut self, piece: Arc<Piece>) -> Result<bool, StoreError> {
         if !self.writing.push(Arc::clone(&piece)).await? {
             return Ok(false);
         }
-        if let Some((hashing, _)) = &mut self.hashing {
-            hashing.push(piece).await?;
+        match &mut self.hashing {
+            Some((hashing, _)) => hashing.push(piece).await,
+            None => Ok(true),
         }
-        Ok(true)
     }
 
     /// Up to where the file was written through the system's cache.
@@ -115,6 +115,8 @@ impl Worker for Hashing {
         let Some((_, mut hasher)) = self.ends.back().cloned() else { return false };
         hasher.update(batch.bytes());
         self.ends.push_back((batch.end(), hasher));
+        // Where a write fails: the end before that batch, those that were on their
+        // way, and the one that came before anybody noticed.
         if self.ends.len() > DEEP + 2 {
             self.ends.pop_front();
         }

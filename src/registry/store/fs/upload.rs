@@ -24,8 +24,11 @@ use crate::registry::store::{StoreError, UploadId, UploadStatus, UploadWriter};
 /// How much of a file is read at a time, in bytes.
 const CHUNK: usize = 512 * 1024;
 
-/// How many bytes are left to the system's own leisure before they are on
-/// their way to the disk: the sync at the end has no more than that to wait for.
+/// After how many bytes what the system's cache has of them is on its way to the
+/// disk: the sync at the end has no more than that to wait for. [`CACHED`] is a
+/// multiple of it.
+///
+/// [`CACHED`]: super::CACHED
 const BEHIND: u64 = 32 * 1024 * 1024;
 
 /// Names what the system's cache lives as long as: this boot, or where the
@@ -162,7 +165,7 @@ pub struct FsUpload {
     work: Work,
     file: Arc<File>,
     path: PathBuf,
-    /// How much of it is on its way to the disk.
+    /// Up to where what went through the system's cache is on its way to the disk.
     begun: u64,
     /// Syncs what was written a while ago.
     ahead: Option<JoinHandle<Result<(), FsError>>>,
@@ -188,7 +191,8 @@ pub(super) struct Open {
     pub(super) hasher: Hasher,
     /// How much is in it.
     pub(super) written: u64,
-    /// Up to where it was written through the system's cache.
+    /// Up to where it was written through the system's cache; `inner.cached` is
+    /// how far it may be.
     pub(super) cached: u64,
     /// The way past that.
     direct: Direct,
@@ -234,22 +238,27 @@ impl FsUpload {
 
     /// Hands what was gathered to those who hash and write it.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let alone = self.share.is_largest();
-        if matches!(&self.work, Work::Running(pipeline) if !(alone && pipeline.is_fast())) {
+        // Who waits for its client leaves the right to be fast to others.
+        let may_be_fast =
+            self.share.is_largest() && !(self.pool.is_quiet() && self.share.is_contested());
+        if matches!(&self.work, Work::Running(pipeline) if !(may_be_fast && pipeline.is_fast())) {
             self.idle().await?;
         }
-        self.work = match std::mem::replace(&mut self.work, Work::Lost) {
+        // Nobody goes on with it where this is given up in the middle.
+        let mut pipeline = match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Running(pipeline) => pipeline,
             Work::Idle(open) => {
-                Work::Running(Box::new(Pipeline::start(&self.inner, open, &self.share)))
+                let fast = may_be_fast.then(|| self.share.fast()).flatten();
+                Box::new(Pipeline::start(&self.inner, open, fast))
             }
-            other => other,
+            Work::Lost => return Err(StoreError::UploadBusy),
         };
-        let Work::Running(pipeline) = &mut self.work else { return Err(StoreError::UploadBusy) };
         let memory = self.pool.room(pipeline.most()).await;
         let next = self.share.batch(self.gathered.end(), memory);
         let piece = self.pool.piece(std::mem::replace(&mut self.gathered, next));
         let taken = pipeline.push(piece).await?;
         let cached = pipeline.cached();
+        self.work = Work::Running(pipeline);
         if !taken {
             self.idle().await?;
             return Err(StoreError::UploadBusy);
@@ -260,7 +269,8 @@ impl FsUpload {
     /// Sends what has been written through the cache, up to this byte, to the disk
     /// while the next bytes arrive.
     async fn sync_ahead(&mut self, cached: u64) -> Result<(), StoreError> {
-        if cached.saturating_sub(self.begun) < BEHIND {
+        // At each multiple, which the part that goes through the cache ends with.
+        if cached / BEHIND <= self.begun / BEHIND {
             return Ok(());
         }
         // One at a time: a client that is faster than the disk waits for it.
@@ -317,6 +327,8 @@ impl UploadWriter for FsUpload {
 
     async fn pause(mut self) -> Result<u64, StoreError> {
         let (mut open, rest) = self.settle().await?;
+        // The last one to close it waits for the disk.
+        drop(self.file);
         tokio::task::spawn_blocking(move || {
             open.end(&self.inner, &rest)?;
             if let Place::Folder(folder) = &self.place {
@@ -329,6 +341,8 @@ impl UploadWriter for FsUpload {
 
     async fn finish(mut self, expected: &Digest) -> Result<u64, StoreError> {
         let (mut open, rest) = self.settle().await?;
+        // The last one to close it waits for the disk.
+        drop(self.file);
         let expected = expected.clone();
         tokio::task::spawn_blocking(move || {
             open.end(&self.inner, &rest)?;
@@ -486,5 +500,43 @@ impl Checkpoint {
         let boot = Digest::sha256(boot).to_string();
         let checked = [boot.as_bytes(), &length.to_be_bytes(), hasher].concat();
         Some(Digest::sha256(&checked).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::store::{FsStore, Store as _};
+
+    fn is_fast(upload: &FsUpload) -> bool {
+        matches!(&upload.work, Work::Running(pipeline) if pipeline.is_fast())
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_its_client_leaves_the_right_to_be_fast_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        let store = FsStore::open(root.path()).unwrap();
+        let here = "a".parse().unwrap();
+        let batch = Bytes::from(vec![7; 512 * 1024]);
+        let mut uploads = Vec::new();
+        for _ in 0..5 {
+            let mut upload = store.upload_once(&here, Algorithm::Sha256).await.unwrap();
+            upload.write(batch.clone()).await.unwrap();
+            uploads.push(upload);
+        }
+        let fast: Vec<bool> = uploads.iter().map(is_fast).collect();
+        assert_eq!(fast, [true, true, true, true, false]);
+        // The first one's client takes its time.
+        while !uploads[0].pool.is_quiet() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        uploads[0].write(batch.clone()).await.unwrap();
+        assert!(!is_fast(&uploads[0]));
+        uploads[4].write(batch.clone()).await.unwrap();
+        assert!(is_fast(&uploads[4]));
+        let digest = Digest::sha256(&batch.repeat(2));
+        for number in [4, 0] {
+            uploads.swap_remove(number).finish(&digest).await.unwrap();
+        }
     }
 }
