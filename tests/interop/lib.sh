@@ -179,8 +179,9 @@ endpoint_choose() {
     LAYOUT=$tmp/layout
 }
 
-# registry_start NAME PORT: starts a server (over TLS when the name is tls)
-# and waits for its first answer. Its data stays for a second start.
+# registry_start NAME PORT [FLAG...]: starts a server (over TLS when the name begins
+# with tls) and waits for its first answer. Its data stays for a second start. The
+# flags are Warren's.
 registry_start() {
     local name=$1 port=$2 scheme=http data=$tmp/data-$1
     local -a command=()
@@ -191,6 +192,7 @@ registry_start() {
         command=("$BINARY" --bind "[::]:$port" --data-dir "$data" --hostname "$DOMAIN"
             --user "$USER_NAME" --password "file://$tmp/password")
         [[ $scheme == https ]] && command+=("--tls=$tmp/cert.pem,$tmp/key.pem")
+        command+=("${@:3}")
         ;;
     distribution)
         distribution_config "$port" "$scheme" "$data" >"$tmp/$name.yml"
@@ -223,6 +225,16 @@ EOF
     if [[ $2 == https ]]; then
         echo "  tls: { certificate: $tmp/cert.pem, key: $tmp/key.pem }"
     fi
+}
+
+# wait_until COMMAND...: for ten seconds at most.
+wait_until() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        if "$@"; then return 0; fi
+        sleep 0.1
+    done
+    return 1
 }
 
 # wait_for NAME URL: until the URL answers, or the server is gone, or 20 s.
@@ -326,7 +338,7 @@ blob_put() {
     echo "sha256:$hex $size"
 }
 
-# layout_make FOLDER: an OCI layout with two platforms, made of files alone.
+# layout_make FOLDER [BYTES]: an OCI layout with two platforms, made of files alone.
 # Tag `single` is its amd64 image, tag `multi` the index of both. One layer is
 # large and random, so that uploads take more than one packet.
 layout_make() {
@@ -335,7 +347,7 @@ layout_make() {
     local -a manifests=()
     mkdir -p "$layout/blobs/sha256" "$work"
     echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
-    head -c 12000000 /dev/urandom >"$work/random"
+    head -c "${2:-12000000}" /dev/urandom >"$work/random"
     tar -C "$work" --owner=0 --group=0 --mtime=@0 -cf "$work/big.tar" random
     local big_diff
     big_diff=$(sha256sum "$work/big.tar" | cut -d ' ' -f 1)

@@ -7,5 +7,5 @@ page_cases() {
     local -a page=("$here/page.py" "$SCHEME://$E" "$USER_NAME" "$PASSWORD")
     [[ $SCHEME == https ]] && page+=("$tmp/ca/ca.crt")
     check "page $EP: login, lists, an image, and nothing from elsewhere" \
-        timeout -k 5 240 python3 "${page[@]}"
+        timeout -k 5 240 python3 -B "${page[@]}"
 }

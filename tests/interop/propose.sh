@@ -97,16 +97,6 @@ as_git() { setpriv --reuid 988 --regid 988 --clear-groups env HOME="$P/home" "$@
 git_clone() { git -C "$P/clone" "$@"; }
 git_there() { as_git git -C "$P/home/state.git" "$@"; }
 
-# wait_until COMMAND...: for ten seconds at most.
-wait_until() {
-    local i
-    for ((i = 0; i < 100; i++)); do
-        if "$@"; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
-
 # As somebody does in the clone.
 propose() { (cd "$P/clone" && timeout -k 5 60 "$WARREN_TOOL" propose sandbox --no-pull-request); }
 

@@ -217,6 +217,7 @@ impl Authenticator {
         let verified = || self.verified.holds(&name, Instant::now());
         let familiar = self.familiar.holds(pair, Instant::now());
         if familiar && verified() {
+            self.throttle.succeeded(pair);
             return Ok(());
         }
         let _place = self.enter(client, pair, familiar)?;
@@ -243,11 +244,11 @@ impl Authenticator {
                 if !checked.right {
                     return Err(Refused::Wrong);
                 }
-                self.throttle.succeeded(pair);
                 self.clients.succeeded(client);
                 self.verified.remember(name, Instant::now());
             }
         }
+        self.throttle.succeeded(pair);
         self.familiar.remember(pair, Instant::now());
         Ok(())
     }
@@ -335,6 +336,18 @@ mod tests {
         let credentials =
             Credentials::Basic { user: user.to_owned(), password: Secret::new(password) };
         gate.identify(&gate.list(), credentials, client(from), 0).await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn a_right_password_ends_a_row_of_wrong_ones_remembered_or_not() {
+        let gate = gate();
+        // The second client's right password is remembered from the first one.
+        for from in [1, 2] {
+            for _ in 0..20 {
+                assert_eq!(log_in(&gate, from, "alice", "wrong").await, Err(Refused::Wrong));
+                log_in(&gate, from, "alice", "right").await.unwrap();
+            }
+        }
     }
 
     #[tokio::test]
