@@ -26,6 +26,7 @@ use warren::registry::store::{
 use crate::registry_client::Client;
 use crate::registry_process::Process;
 use crate::registry_support::{Running, basic};
+use crate::store_upload::resumed;
 
 /// Answers for the system, when a test says so.
 #[derive(Default)]
@@ -168,13 +169,7 @@ async fn large_upload_on_a_full_disk(options: FsOptions) {
         assert_eq!(std::fs::metadata(&data).unwrap().len(), received, "{spare}");
         assert_eq!(received > 0, spare > 0, "{received}");
         assert_eq!(upload.pause().await.unwrap(), received);
-        // A process that another test begins has the lock until it runs its program.
-        let mut upload = loop {
-            match store.upload_resume(&here, &id).await {
-                Err(StoreError::UploadBusy) => tokio::time::sleep(Duration::from_millis(5)).await,
-                resumed => break resumed.unwrap().unwrap(),
-            }
-        };
+        let mut upload = resumed(&store, &here, &id).await.unwrap();
         assert_eq!(upload.received(), received);
         let rest = Bytes::copy_from_slice(&bytes[usize::try_from(received).unwrap()..]);
         upload.write(rest).await.unwrap();

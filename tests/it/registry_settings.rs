@@ -356,6 +356,7 @@ fn an_external_url_is_a_scheme_and_a_host() {
     for (given, url) in [
         ("https://r.example", "https://r.example"),
         ("https://r.example/", "https://r.example"),
+        ("https://R.example:443", "https://r.example"),
         ("HTTP://[::1]:5000", "http://[::1]:5000"),
     ] {
         let settings = resolve(&["--external-url", given]);

@@ -15,6 +15,8 @@ use warren::registry::store::{
     ReferrersPage, Required, Store, StoreError, StoredManifest, UploadWriter as _,
 };
 
+use crate::store_upload::resumed;
+
 /// Something that stores are made by.
 trait Stores {
     type Store: Store;
@@ -175,12 +177,7 @@ async fn an_upload_goes_on_after_a_restart(stores: impl Stores) {
     assert_eq!(upload.received(), 1_500_000);
     upload.write(big.clone()).await.unwrap();
     drop(upload);
-    let mut upload = loop {
-        match stores.open().upload_resume(&here, &id).await {
-            Err(StoreError::UploadBusy) => tokio::time::sleep(Duration::from_millis(5)).await,
-            found => break found.unwrap().unwrap(),
-        }
-    };
+    let mut upload = resumed(&stores.open(), &here, &id).await.unwrap();
     let status = stores.open().upload_status(&here, &id).await.unwrap().unwrap();
     assert_eq!(status.received, upload.received());
     assert!((1_500_000..=3_000_000).contains(&upload.received()));

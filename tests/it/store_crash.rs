@@ -13,12 +13,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use warren::digest::{Algorithm, Digest};
 use warren::registry::access::Permissions;
-use warren::registry::name::RepositoryName;
 use warren::registry::store::fs::{Faults, Step};
 use warren::registry::store::{
     CollectPolicy, Expected, FsOptions, FsStore, Page, Referral, Required, ScrubPolicy, Store,
     StoreError, StoredManifest, UploadId, UploadWriter as _,
 };
+
+use crate::store_upload::resumed;
 
 /// Lets so many calls through; from then on the process is gone.
 struct Stop {
@@ -157,22 +158,6 @@ async fn push(
     }
     let upload = resumed(store, repository, &id).await?;
     upload.finish(&digest(text)).await.map(drop)
-}
-
-/// Takes an upload up that nobody writes to. What another test starts at this moment
-/// holds copies of all open files, and so their locks, until it is a program of its own.
-async fn resumed(
-    store: &FsStore,
-    repository: &RepositoryName,
-    id: &UploadId,
-) -> Result<<FsStore as Store>::Upload, StoreError> {
-    for _ in 0..200 {
-        match store.upload_resume(repository, id).await {
-            Err(StoreError::UploadBusy) => tokio::time::sleep(Duration::from_millis(10)).await,
-            upload => return upload.map(Option::unwrap),
-        }
-    }
-    Err(StoreError::UploadBusy)
 }
 
 impl Operation {

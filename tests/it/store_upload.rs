@@ -1,9 +1,28 @@
 //! Uploads into a store of files, with and without the system's cache.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use warren::digest::{Algorithm, Digest};
 use warren::fs;
-use warren::registry::store::{FsOptions, FsStore, Store as _, StoreError, UploadWriter as _};
+use warren::registry::name::RepositoryName;
+use warren::registry::store::{FsOptions, FsStore, Store, StoreError, UploadId, UploadWriter as _};
+
+/// Takes an upload up that nobody writes to. What another test starts at this moment
+/// holds copies of all open files, and so their locks, until it is a program of its own.
+pub async fn resumed<S: Store>(
+    store: &S,
+    repository: &RepositoryName,
+    id: &UploadId,
+) -> Result<S::Upload, StoreError> {
+    for _ in 0..200 {
+        match store.upload_resume(repository, id).await {
+            Err(StoreError::UploadBusy) => tokio::time::sleep(Duration::from_millis(10)).await,
+            upload => return upload.map(Option::unwrap),
+        }
+    }
+    Err(StoreError::UploadBusy)
+}
 
 /// What a client sends: pieces of these lengths, over and over.
 const PIECES: [&[usize]; 5] =
@@ -25,13 +44,7 @@ async fn an_upload_is_what_was_sent_wherever_the_cache_ends() {
             let mut sent = 0;
             // The second time it is another writer, from wherever the first was.
             for end in [bytes.len() / 3, bytes.len()] {
-                // A process that another test begins has the lock until it runs its program.
-                let mut upload = loop {
-                    match store.upload_resume(&here, &id).await {
-                        Err(StoreError::UploadBusy) => tokio::task::yield_now().await,
-                        resumed => break resumed.unwrap().unwrap(),
-                    }
-                };
+                let mut upload = resumed(&store, &here, &id).await.unwrap();
                 assert_eq!(upload.received(), sent as u64);
                 for piece in pieces.iter().cycle() {
                     let until = (sent + piece).min(end);

@@ -227,15 +227,14 @@ fn hostnames(text: &str) -> Result<Vec<String>, String> {
 
 /// A scheme with a host, and maybe a port.
 fn external_url(text: &str) -> Result<String, String> {
-    let url = text.strip_suffix('/').unwrap_or(text);
-    let parts = url.split_once("://").filter(|(scheme, host)| {
-        ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) && is_authority(host)
-    });
-    match parts {
-        Some((scheme, host)) => Ok(format!("{}://{host}", scheme.to_ascii_lowercase())),
-        // It may hold a password, so nothing of it is said.
-        None => Err("this is not the URL of a registry: https://host or https://host:port, without a user or a path".to_owned()),
-    }
+    let named = |url: &String| {
+        url.split_once("://")
+            .is_some_and(|(scheme, host)| ["http", "https"].contains(&scheme) && is_authority(host))
+    };
+    // It may hold a password, so nothing of it is said.
+    web_origin(text).filter(named).ok_or_else(|| {
+        "this is not the URL of a registry: https://host or https://host:port, without a user or a path".to_owned()
+    })
 }
 
 fn networks(text: &str) -> Result<Vec<Network>, String> {

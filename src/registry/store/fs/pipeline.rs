@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Inner;
@@ -27,7 +26,6 @@ pub(super) struct Pipeline {
     /// Beside the writing, where the upload is a fast one.
     hashing: Option<(Lane<Hashing>, Fast)>,
     writing: Lane<Writing>,
-    cached: Arc<AtomicU64>,
 }
 
 impl Pipeline {
@@ -36,15 +34,9 @@ impl Pipeline {
     pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, fast: Option<Fast>) -> Self {
         let linger = if fast.is_some() { LINGER } else { Duration::ZERO };
         let hashing = fast.map(|fast| (Lane::new(Hashing::new(&open), linger), fast));
-        let cached = Arc::new(AtomicU64::new(open.cached));
-        let writing = Writing {
-            inner: Arc::clone(inner),
-            open,
-            hashes: hashing.is_none(),
-            cached: Arc::clone(&cached),
-            result: Ok(()),
-        };
-        Self { hashing, writing: Lane::new(writing, linger), cached }
+        let (inner, hashes) = (Arc::clone(inner), hashing.is_none());
+        let writing = Writing { inner, open, hashes, result: Ok(()) };
+        Self { hashing, writing: Lane::new(writing, linger) }
     }
 
     /// Whether it has the right to several batches at a time.
@@ -70,11 +62,6 @@ impl Pipeline {
             Some((hashing, _)) => hashing.push(piece).await,
             None => Ok(true),
         }
-    }
-
-    /// Up to where the file was written through the system's cache.
-    pub(super) fn cached(&self) -> u64 {
-        self.cached.load(Ordering::Relaxed)
     }
 
     /// Waits for all of it. Where a write failed the file holds what it held
@@ -130,14 +117,12 @@ struct Writing {
     open: Box<Open>,
     /// Hashes them too.
     hashes: bool,
-    cached: Arc<AtomicU64>,
     result: Result<(), FsError>,
 }
 
 impl Worker for Writing {
     fn work(&mut self, batch: &Batch) -> bool {
         self.result = self.open.append(&self.inner, batch.bytes(), self.hashes);
-        self.cached.store(self.open.cached, Ordering::Relaxed);
         self.result.is_ok()
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -165,6 +166,7 @@ pub struct FsUpload {
     work: Work,
     file: Arc<File>,
     path: PathBuf,
+    cached: Arc<AtomicU64>,
     /// Up to where what went through the system's cache is on its way to the disk.
     begun: u64,
     /// Syncs what was written a while ago.
@@ -193,7 +195,7 @@ pub(super) struct Open {
     pub(super) written: u64,
     /// Up to where it was written through the system's cache; `inner.cached` is
     /// how far it may be.
-    pub(super) cached: u64,
+    cached: Arc<AtomicU64>,
     /// The way past that.
     direct: Direct,
 }
@@ -210,6 +212,7 @@ impl FsUpload {
             pool: Pool::default(),
             file: Arc::clone(&open.file),
             path: open.path.clone(),
+            cached: Arc::clone(&open.cached),
             begun: open.written,
             work: Work::Idle(Box::new(open)),
             ahead: None,
@@ -257,18 +260,18 @@ impl FsUpload {
         let next = self.share.batch(self.gathered.end(), memory);
         let piece = self.pool.piece(std::mem::replace(&mut self.gathered, next));
         let taken = pipeline.push(piece).await?;
-        let cached = pipeline.cached();
         self.work = Work::Running(pipeline);
         if !taken {
             self.idle().await?;
             return Err(StoreError::UploadBusy);
         }
-        self.sync_ahead(cached).await
+        self.sync_ahead().await
     }
 
-    /// Sends what has been written through the cache, up to this byte, to the disk
-    /// while the next bytes arrive.
-    async fn sync_ahead(&mut self, cached: u64) -> Result<(), StoreError> {
+    /// Sends what has been written through the cache to the disk while the next
+    /// bytes arrive.
+    async fn sync_ahead(&mut self) -> Result<(), StoreError> {
+        let cached = self.cached.load(Ordering::Relaxed);
         // At each multiple, which the part that goes through the cache ends with.
         if cached / BEHIND <= self.begun / BEHIND {
             return Ok(());
@@ -360,7 +363,8 @@ impl UploadWriter for FsUpload {
 impl Open {
     fn new(file: File, path: PathBuf, hasher: Hasher, written: u64) -> Self {
         let direct = Direct::default();
-        Self { file: Arc::new(file), path, hasher, written, cached: written, direct }
+        let cached = Arc::new(AtomicU64::new(written));
+        Self { file: Arc::new(file), path, hasher, written, cached, direct }
     }
 
     fn write(&mut self, inner: &Inner, bytes: &[u8]) -> Result<(), FsError> {
@@ -374,7 +378,7 @@ impl Open {
         }
         self.direct.leave(file).at("write", path)?;
         inner.disk.write(file, path, bytes)?;
-        self.cached = self.written + bytes.len() as u64;
+        self.cached.store(self.written + bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
