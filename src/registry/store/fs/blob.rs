@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::lease::Pin;
-use super::read::Part;
+use super::read::{Check, Part};
 use super::stamp::Stamp;
 use super::{Inner, read};
 use crate::digest::Digest;
@@ -120,14 +120,14 @@ impl Inner {
         let end = range.end.min(size);
         let start = range.start.min(end);
         let length = end - start;
-        // A part can't be checked against the digest of the whole. What is in
-        // memory is what was read then; a disk may have lost bits since.
-        let whole = length == size;
-        let check = whole
-            && !(self.verified.holds(digest, &stamp, Instant::now())
-                && (self.resident)(&file, 0, size));
+        let check = match self.verified.parts(digest, &stamp, Instant::now()) {
+            Some(parts) => Check::parts(parts, start),
+            None if length == size => Check::whole(digest.algorithm()),
+            // A part can't be compared with the digest of the whole.
+            None => Check::Nothing,
+        };
         let digest = digest.clone();
-        let part = Part { path, digest, file, metadata, start, length, whole, check };
+        let part = Part { path, digest, file, metadata, start, length, check };
         Ok(Some(BlobRead { size, stream: read::stream(self, part) }))
     }
 

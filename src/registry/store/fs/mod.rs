@@ -45,6 +45,7 @@ mod layout;
 mod lease;
 mod listings;
 mod manifest;
+mod marks;
 mod pipeline;
 mod process;
 mod quiet;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Inner;
 use super::batch::{Batch, Fast, Piece};
 use super::lane::{Lane, Worker};
+use super::marks::Trail;
 use super::upload::Open;
 use crate::digest::Hasher;
 use crate::fs::FsError;
@@ -31,9 +32,9 @@ pub(super) struct Pipeline {
 impl Pipeline {
     /// Begins to work on a file. With the right to be fast another thread hashes
     /// while one writes; else one thread does both.
-    pub(super) fn start(inner: &Arc<Inner>, open: Box<Open>, fast: Option<Fast>) -> Self {
+    pub(super) fn start(inner: &Arc<Inner>, mut open: Box<Open>, fast: Option<Fast>) -> Self {
         let linger = if fast.is_some() { LINGER } else { Duration::ZERO };
-        let hashing = fast.map(|fast| (Lane::new(Hashing::new(&open), linger), fast));
+        let hashing = fast.map(|fast| (Lane::new(Hashing::new(&mut open), linger), fast));
         let (inner, hashes) = (Arc::clone(inner), hashing.is_none());
         let writing = Writing { inner, open, hashes, result: Ok(()) };
         Self { hashing, writing: Lane::new(writing, linger) }
@@ -73,7 +74,7 @@ impl Pipeline {
         let Writing { mut open, result, .. } = self.writing.end().await?;
         if let Some((hashing, _fast)) = self.hashing {
             let hashing = hashing.end().await?;
-            open.hasher = hashing.at(open.written).ok_or(StoreError::UploadBusy)?;
+            open.trail = hashing.at(open.written).ok_or(StoreError::UploadBusy)?;
         }
         Ok((open, result))
     }
@@ -84,24 +85,27 @@ struct Hashing {
     /// The hash at the end of each of the last batches, with that end: a write
     /// that fails is behind the hash.
     ends: VecDeque<(u64, Hasher)>,
+    trail: Trail,
 }
 
 impl Hashing {
-    fn new(open: &Open) -> Self {
-        Self { ends: VecDeque::from([(open.written, open.hasher.clone())]) }
+    fn new(open: &mut Open) -> Self {
+        let behind = Trail::new(open.trail.hasher().algorithm());
+        let trail = std::mem::replace(&mut open.trail, behind);
+        Self { ends: VecDeque::from([(trail.at(), trail.hasher().clone())]), trail }
     }
 
     /// The hash of what ends here.
-    fn at(self, end: u64) -> Option<Hasher> {
-        self.ends.into_iter().find(|(known, _)| *known == end).map(|(_, hasher)| hasher)
+    fn at(self, end: u64) -> Option<Trail> {
+        let (_, hasher) = self.ends.into_iter().find(|(known, _)| *known == end)?;
+        Some(self.trail.back(end, hasher))
     }
 }
 
 impl Worker for Hashing {
     fn work(&mut self, batch: &Batch) -> bool {
-        let Some((_, mut hasher)) = self.ends.back().cloned() else { return false };
-        hasher.update(batch.bytes());
-        self.ends.push_back((batch.end(), hasher));
+        self.trail.update(batch.bytes());
+        self.ends.push_back((self.trail.at(), self.trail.hasher().clone()));
         // Where a write fails: the end before that batch, those that were on their
         // way, and the one that came before anybody noticed.
         if self.ends.len() > DEEP + 2 {

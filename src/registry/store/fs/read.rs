@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -13,13 +14,19 @@ use tokio::task::JoinHandle;
 
 use super::Inner;
 use super::buffers::{Buffer, Buffers, Member};
+use super::marks::{Parts, Trail};
 use super::resident;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Algorithm, Digest};
 use crate::fs::At as _;
 use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece, StoreError};
 
 /// How much is read at a time of what goes out by another way, in bytes.
 const SCRATCH: usize = 128 * 1024;
+
+/// Farther than a system reads ahead of what it is asked for, in bytes. So far
+/// ahead of what is sent a stream asks what is in memory, before reading can have
+/// brought it there, and so much is doubted where something is not.
+const AHEAD: u64 = 32 * 1024 * 1024;
 
 /// What to read of an open blob.
 pub(super) struct Part {
@@ -29,17 +36,48 @@ pub(super) struct Part {
     pub(super) metadata: Metadata,
     pub(super) start: u64,
     pub(super) length: u64,
-    /// Whether it is all of it.
-    pub(super) whole: bool,
-    /// Whether the digest is computed meanwhile; then the part is the whole.
-    pub(super) check: bool,
+    pub(super) check: Check,
 }
 
-/// A stream of a part of an open file. Where it is checked, its last piece
-/// comes only when the digest is right.
+/// What the bytes are compared with before they go out.
+pub(super) enum Check {
+    /// Nothing: a part of content that is not known to be right.
+    Nothing,
+    /// The whole with its digest, as it goes out: the last piece comes only when
+    /// that is right.
+    Whole(Box<Trail>),
+    /// What was right and has come from the disk again since, grain by grain.
+    Parts(Known),
+}
+
+/// Content that was right.
+pub(super) struct Known {
+    parts: Arc<Parts>,
+    /// Up to where it was asked whether it is in memory.
+    asked: u64,
+    /// How much is doubted where something is found missing next: more where what
+    /// is behind it was missing too.
+    stretch: u64,
+    /// The grain that this stream has compared last: a system that can't say what
+    /// it has in memory isn't asked for it once more.
+    compared: Option<u64>,
+}
+
+impl Check {
+    /// Of content that is not known to be right, all of which is wanted.
+    pub(super) fn whole(algorithm: Algorithm) -> Self {
+        Self::Whole(Box::new(Trail::new(algorithm)))
+    }
+
+    /// Of content that was right, from here on.
+    pub(super) fn parts(parts: Arc<Parts>, start: u64) -> Self {
+        Self::Parts(Known { parts, asked: start, stretch: 2 * AHEAD, compared: None })
+    }
+}
+
+/// A stream of a part of an open file.
 pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
-    let Part { path, digest, file, metadata, start, length, whole, check } = part;
-    let check = check.then(|| Hasher::new(digest.algorithm()));
+    let Part { path, digest, file, metadata, start, length, check } = part;
     let blob = Arc::new(OpenBlob { file, digest });
     let reader = Box::new(Reader {
         inner: Arc::clone(inner),
@@ -48,7 +86,6 @@ pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
         metadata,
         at: start,
         left: length,
-        trusted: whole && check.is_none(),
         check,
         copies: None,
     });
@@ -83,7 +120,7 @@ impl FileSource {
             if wanted == 0 {
                 return Poll::Ready(None);
             }
-            if reader.check.is_none()
+            if reader.is_trusted(wanted)
                 && let Some(piece) = at_once(reader, wanted)
             {
                 reader.advance(wanted);
@@ -143,11 +180,7 @@ struct Reader {
     metadata: Metadata,
     at: u64,
     left: u64,
-    /// The digest of what was read so far.
-    check: Option<Hasher>,
-    /// Whether this is the whole of a content of which all was in memory, as it
-    /// was when its digest was found to be right.
-    trusted: bool,
+    check: Check,
     /// The buffers of a stream that is copied.
     copies: Option<Member>,
 }
@@ -179,13 +212,55 @@ impl Reader {
         (self.inner.resident)(&self.blob.file, self.at, wanted as u64)
     }
 
+    /// Whether the next bytes may go out as the memory has them.
+    fn is_trusted(&mut self, wanted: usize) -> bool {
+        self.ask_ahead();
+        match &self.check {
+            Check::Nothing => true,
+            Check::Whole(_) => false,
+            Check::Parts(known) => {
+                self.grains(&known.parts, wanted).all(|grain| !known.parts.is_doubtful(grain))
+            }
+        }
+    }
+
+    /// The grains that the next bytes are in.
+    fn grains(&self, parts: &Parts, wanted: usize) -> RangeInclusive<u64> {
+        let end = self.at + wanted as u64;
+        parts.grain(self.at)..=parts.grain(end.saturating_sub(1))
+    }
+
+    /// Asks what is in memory before this stream, by reading what is before it,
+    /// can have brought it there.
+    fn ask_ahead(&mut self) {
+        let Check::Parts(known) = &mut self.check else { return };
+        let end = self.at + self.left;
+        if known.asked >= end.min(self.at + AHEAD) {
+            return;
+        }
+        // Twice as far, so that it is asked now and then.
+        while known.asked < end.min(self.at + 2 * AHEAD) {
+            let bounds = known.parts.bounds(known.parts.grain(known.asked));
+            let length = bounds.end - bounds.start;
+            if (self.inner.resident)(&self.blob.file, bounds.start, length) {
+                (known.asked, known.stretch) = (bounds.end, 2 * AHEAD);
+            } else {
+                // To ask of what isn't there brings a page of it, which tears what
+                // the system would read in large pieces. So it is seldom asked where
+                // much is missing.
+                known.asked = known.parts.doubt(bounds.start..bounds.start + known.stretch);
+                known.stretch *= 2;
+            }
+        }
+    }
+
     /// Reads a chunk.
     fn chunk(&mut self, wanted: usize) -> Result<Piece, StoreError> {
+        self.compare(wanted)?;
         let mut buffer = self.buffer(wanted);
-        self.begin_to_doubt()?;
         self.read(buffer.as_mut(), self.at)?;
-        if let Some(hasher) = &mut self.check {
-            hasher.update(buffer.as_ref());
+        if let Check::Whole(trail) = &mut self.check {
+            trail.update(buffer.as_ref());
         }
         self.conclude(wanted)?;
         Ok(Piece::Bytes(buffer.freeze()))
@@ -201,37 +276,80 @@ impl Reader {
     /// Brings a piece of the file to memory, looking at it on the way where it
     /// has to be checked.
     fn piece(&mut self, wanted: usize) -> Result<Piece, StoreError> {
-        self.begin_to_doubt()?;
-        self.look_through(self.at, self.at + wanted as u64)?;
+        self.compare(wanted)?;
+        let range = self.at..self.at + wanted as u64;
+        // What was compared is there.
+        match std::mem::replace(&mut self.check, Check::Nothing) {
+            Check::Nothing => self.look_through(range, |_| {})?,
+            Check::Whole(mut trail) => {
+                self.look_through(range, |bytes| trail.update(bytes))?;
+                self.check = Check::Whole(trail);
+            }
+            known @ Check::Parts(_) => self.check = known,
+        }
         self.conclude(wanted)?;
         Ok(self.file_piece(wanted))
     }
 
-    /// Reads a part of the file.
-    fn look_through(&mut self, from: u64, end: u64) -> Result<(), StoreError> {
-        let most = usize::try_from(end.saturating_sub(from)).unwrap_or(SCRATCH).min(SCRATCH);
-        let (mut scratch, mut at) = (vec![0; most], from);
+    /// Reads a part of the file, and shows it piece by piece.
+    fn look_through(
+        &self,
+        range: Range<u64>,
+        mut show: impl FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        let Range { start: mut at, end } = range;
+        let most = usize::try_from(end.saturating_sub(at)).unwrap_or(SCRATCH).min(SCRATCH);
+        let mut scratch = vec![0; most];
         while at < end {
             let count = usize::try_from(end - at).unwrap_or(SCRATCH).min(SCRATCH);
             let buffer = scratch.get_mut(..count).unwrap_or_default();
             self.read(buffer, at)?;
-            if let Some(hasher) = &mut self.check {
-                hasher.update(buffer);
-            }
+            show(buffer);
             at += count as u64;
         }
         Ok(())
     }
 
-    /// What is read here was not in memory any more, though all of it was when
-    /// the stream began. A disk may have lost bits meanwhile, so what went out is
-    /// looked at too.
-    fn begin_to_doubt(&mut self) -> Result<(), StoreError> {
-        if !std::mem::take(&mut self.trusted) {
-            return Ok(());
+    /// Compares what the next bytes have of content that was right and that has
+    /// come, or comes now, from the disk again: that may have lost bits under
+    /// times that stay.
+    fn compare(&mut self, wanted: usize) -> Result<(), StoreError> {
+        let Check::Parts(known) = &self.check else { return Ok(()) };
+        let parts = Arc::clone(&known.parts);
+        for grain in self.grains(&parts, wanted) {
+            let Check::Parts(known) = &mut self.check else { return Ok(()) };
+            let bounds = parts.bounds(grain);
+            let from = bounds.start.max(self.at);
+            let length = bounds.end.min(self.at + wanted as u64).saturating_sub(from);
+            if !parts.is_doubtful(grain) {
+                if known.compared == Some(grain)
+                    || (self.inner.resident)(&self.blob.file, from, length)
+                {
+                    continue;
+                }
+                // It was there when it was asked for, and so was what is behind it.
+                parts.doubt(bounds.start..bounds.start + AHEAD);
+            }
+            known.compared = Some(grain);
+            let hasher = parts.before(grain);
+            let right = hasher.map(|mut hasher| {
+                self.look_through(bounds, |bytes| hasher.update(bytes))?;
+                Ok::<_, StoreError>(parts.is_after(grain, hasher))
+            });
+            if right.transpose()? != Some(true) {
+                // The digest decides, and a mark is none.
+                return self.compare_all();
+            }
+            parts.trust(grain);
         }
-        self.check = Some(Hasher::new(self.blob.digest.algorithm()));
-        self.look_through(0, self.at)
+        Ok(())
+    }
+
+    /// Compares the whole with its digest.
+    fn compare_all(&mut self) -> Result<(), StoreError> {
+        let mut trail = Trail::new(self.blob.digest.algorithm());
+        self.look_through(0..self.metadata.len(), |bytes| trail.update(bytes))?;
+        self.judge(trail)
     }
 
     fn read(&self, buffer: &mut [u8], at: u64) -> Result<(), StoreError> {
@@ -258,10 +376,22 @@ impl Reader {
         if self.left != wanted as u64 {
             return Ok(());
         }
-        let Some(hasher) = self.check.take() else { return Ok(()) };
+        match std::mem::replace(&mut self.check, Check::Nothing) {
+            Check::Whole(trail) => self.judge(*trail),
+            other => {
+                self.check = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Says of the whole whether it has its digest.
+    fn judge(&mut self, trail: Trail) -> Result<(), StoreError> {
         let digest = &self.blob.digest;
-        if hasher.finish() == *digest {
-            self.inner.verified(digest, &self.metadata);
+        let (found, marks) = trail.finish();
+        if found == *digest {
+            let parts = self.inner.verified(digest, &self.metadata, marks);
+            self.check = Check::parts(parts, self.at);
             return Ok(());
         }
         match self.inner.refuted(digest, &self.metadata) {
@@ -280,41 +410,80 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::Instant;
 
+    use super::super::marks::Marks;
+    use super::super::stamp::Stamp;
     use super::*;
     use crate::registry::name::RepositoryName;
     use crate::registry::store::{FsStore, Store as _, UploadWriter as _};
 
-    /// Large enough for several pieces of every way out.
-    const LENGTH: usize = 9 << 20;
+    const MIB: u64 = 1 << 20;
+
+    /// Large enough for several pieces of every way out, and several grains.
+    const LENGTH: u64 = 9 * MIB + 5;
+
+    /// Says what is in memory of a file: from this byte on, of this length.
+    type Resident = fn(&File, u64, u64) -> bool;
 
     fn here() -> RepositoryName {
         "a".parse().unwrap()
     }
 
+    fn content() -> Bytes {
+        (0..=250).cycle().take(usize::try_from(LENGTH).unwrap()).collect()
+    }
+
     async fn pushed(store: &FsStore) -> Digest {
-        let bytes: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
-        let digest = Digest::sha256(&bytes);
+        let digest = Digest::sha256(&content());
         let mut upload = store.upload_once(&here(), digest.algorithm()).await.unwrap();
-        upload.write(Bytes::from(bytes)).await.unwrap();
+        upload.write(content()).await.unwrap();
         upload.finish(&digest).await.unwrap();
         digest
     }
 
+    /// A store with one content, of which this is in memory.
+    async fn with_content(resident: Resident) -> (tempfile::TempDir, FsStore, Digest) {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = FsStore::open(root.path()).unwrap();
+        let digest = pushed(&store).await;
+        set(&mut store, resident);
+        (root, store, digest)
+    }
+
+    fn set(store: &mut FsStore, resident: Resident) {
+        Arc::get_mut(&mut store.inner).unwrap().resident = resident;
+    }
+
+    fn stamp(store: &FsStore, digest: &Digest) -> Stamp {
+        store.inner.disk.stamp(&store.inner.layout.blob(digest)).unwrap().unwrap()
+    }
+
+    fn parts(store: &FsStore, digest: &Digest) -> Arc<Parts> {
+        let stamp = stamp(store, digest);
+        store.inner.verified.parts(digest, &stamp, Instant::now()).unwrap()
+    }
+
     /// Loses a bit as a disk does, without a trace in the file's times: as far as
     /// this process knows it has just read the right bytes there.
-    fn rot(store: &FsStore, digest: &Digest) {
+    fn rot(store: &FsStore, digest: &Digest, at: u64) {
+        let parts = parts(store, digest);
         let path = store.inner.layout.blob(digest);
         let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-        file.write_all_at(b"rotten", 5 << 20).unwrap();
+        file.write_all_at(b"\xff", at).unwrap();
         (&file).flush().unwrap();
-        store.inner.verified(digest, &file.metadata().unwrap());
+        store.inner.verified.enter(digest, stamp(store, digest), parts, Instant::now());
     }
 
     /// How many bytes come, and whether the stream ends well.
-    async fn pull(store: &FsStore, digest: &Digest, by_pieces: bool) -> (usize, bool) {
-        let read = store.blob_read(&here(), digest, None).await.unwrap().unwrap();
+    async fn pull(
+        store: &FsStore,
+        digest: &Digest,
+        range: Option<Range<u64>>,
+        by_pieces: bool,
+    ) -> (u64, bool) {
+        let read = store.blob_read(&here(), digest, range).await.unwrap().unwrap();
         let (mut stream, mut count) = (read.stream, 0);
         loop {
             let next = std::future::poll_fn(|cx| {
@@ -326,52 +495,155 @@ mod tests {
             });
             match next.await {
                 None => return (count, true),
-                Some(Err(_)) => return (count, false),
-                Some(Ok(Piece::Bytes(bytes))) => count += bytes.len(),
-                Some(Ok(Piece::File(piece))) => count += piece.length,
+                Some(Err(StoreError::Damaged { .. })) => return (count, false),
+                Some(Err(error)) => panic!("{error}"),
+                Some(Ok(Piece::Bytes(bytes))) => count += bytes.len() as u64,
+                Some(Ok(Piece::File(piece))) => count += piece.length as u64,
             }
         }
+    }
+
+    async fn is_there(store: &FsStore, digest: &Digest) -> bool {
+        store.blob_size(&here(), digest).await.unwrap().is_some()
     }
 
     #[tokio::test]
     async fn what_comes_from_the_disk_again_is_checked_again() {
         for by_pieces in [false, true] {
-            let root = tempfile::tempdir().unwrap();
-            let mut store = FsStore::open(root.path()).unwrap();
-            let digest = pushed(&store).await;
-            Arc::get_mut(&mut store.inner).unwrap().resident = |_, _, _| true;
-            assert_eq!(pull(&store, &digest, by_pieces).await, (LENGTH, true));
-            Arc::get_mut(&mut store.inner).unwrap().resident = |_, _, _| false;
-            assert_eq!(pull(&store, &digest, by_pieces).await, (LENGTH, true));
-            rot(&store, &digest);
-            let (count, well) = pull(&store, &digest, by_pieces).await;
-            assert!(count < LENGTH && !well, "{by_pieces}: {count}");
-            assert_eq!(store.blob_size(&here(), &digest).await.unwrap(), None, "it is set aside");
+            let (_root, mut store, digest) = with_content(|_, _, _| true).await;
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
+            set(&mut store, |_, _, _| false);
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
+            rot(&store, &digest, 6 * MIB - 1);
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (5 * MIB, false));
+            assert!(!is_there(&store, &digest).await, "it is set aside");
         }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_checked_too_where_it_comes_from_the_disk_again() {
+        for by_pieces in [false, true] {
+            let (_root, store, digest) = with_content(|_, _, _| false).await;
+            rot(&store, &digest, 5 * MIB + 7);
+            for elsewhere in [0..5 * MIB, 6 * MIB..LENGTH, 77..78, 8 * MIB + 3..LENGTH] {
+                let length = elsewhere.end - elsewhere.start;
+                let found = pull(&store, &digest, Some(elsewhere), by_pieces).await;
+                assert_eq!(found, (length, true));
+            }
+            // All of a grain is looked at, not what is asked for alone.
+            let near = Some(5 * MIB + 100..5 * MIB + 200);
+            assert_eq!(pull(&store, &digest, near, by_pieces).await, (0, false));
+            assert!(!is_there(&store, &digest).await, "it is set aside");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stayed_in_memory_is_not_read_again() {
+        for by_pieces in [false, true] {
+            let there: Resident = |_, start, length| start + length <= 8 * MIB;
+            let (_root, store, digest) = with_content(there).await;
+            // The test's disk rots in memory too, which is how it can tell.
+            for at in [0, 8 * MIB - 1] {
+                rot(&store, &digest, at);
+            }
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
+            rot(&store, &digest, 8 * MIB);
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (8 * MIB, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hole_in_memory_is_found_wherever_it_is_and_doubt_has_an_end() {
+        const HOLE: u64 = 100 * MIB;
+        const SIZE: u64 = 3 * HOLE;
+        let hole: Resident = |_, start, length| start + length <= HOLE || start >= HOLE + MIB;
+        let (_root, store, _) = with_content(hole).await;
+        let bytes = Bytes::from(vec![7; usize::try_from(SIZE).unwrap()]);
+        let digest = Digest::sha256(&bytes);
+        let mut upload = store.upload_once(&here(), digest.algorithm()).await.unwrap();
+        upload.write(bytes).await.unwrap();
+        upload.finish(&digest).await.unwrap();
+        // Far before it and far behind it nothing is compared.
+        for at in [HOLE - 1, HOLE + MIB + 2 * AHEAD] {
+            rot(&store, &digest, at);
+        }
+        assert_eq!(pull(&store, &digest, None, true).await, (SIZE, true));
+        // What may have been read with it is.
+        rot(&store, &digest, HOLE + AHEAD);
+        assert_eq!(pull(&store, &digest, None, true).await, (HOLE + AHEAD, false));
     }
 
     /// Whether the memory keeps the file as long as the stream goes on.
     static KEPT: AtomicBool = AtomicBool::new(true);
 
     #[tokio::test]
-    async fn what_the_memory_loses_under_a_stream_is_checked_from_its_beginning() {
-        let root = tempfile::tempdir().unwrap();
-        let mut store = FsStore::open(root.path()).unwrap();
-        let digest = pushed(&store).await;
-        rot(&store, &digest);
-        // All of it is there in the beginning, and the end is not when it is due.
-        Arc::get_mut(&mut store.inner).unwrap().resident =
-            |_, offset, _| KEPT.load(Ordering::Relaxed) || offset < 7 << 20;
+    async fn what_the_memory_loses_under_a_stream_is_checked() {
+        let kept: Resident = |_, offset, _| KEPT.load(Ordering::Relaxed) || offset < 7 * MIB;
+        let (_root, store, digest) = with_content(kept).await;
+        rot(&store, &digest, 8 * MIB);
         let read = store.blob_read(&here(), &digest, None).await.unwrap().unwrap();
-        KEPT.store(false, Ordering::Relaxed);
         let (mut stream, mut count) = (read.stream, 0);
         let end = loop {
+            // All of it is there in the beginning, and the end is not when it is due.
             match std::future::poll_fn(|cx| stream.poll_chunk(cx)).await {
-                Some(Ok(bytes)) => count += bytes.len(),
+                Some(Ok(bytes)) => count += bytes.len() as u64,
                 end => break end,
             }
+            KEPT.store(false, Ordering::Relaxed);
         };
         assert!(matches!(end, Some(Err(StoreError::Damaged { .. }))), "{count}");
-        assert!((7 << 20..LENGTH).contains(&count), "{count}");
+        assert_eq!(count, 8 * MIB);
+    }
+
+    /// How often it was asked for the end of the file.
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    #[tokio::test]
+    async fn what_the_system_reads_ahead_is_checked() {
+        // It is not there at first; reading what is before it brings it.
+        let ahead: Resident = |_, offset, length| {
+            offset + length <= 8 * MIB || ASKED.fetch_add(1, Ordering::Relaxed) > 0
+        };
+        let (_root, store, digest) = with_content(ahead).await;
+        rot(&store, &digest, LENGTH - 1);
+        // Who read it ahead for himself didn't get there.
+        let read = store.blob_read(&here(), &digest, None).await.unwrap().unwrap();
+        let mut stream = read.stream;
+        assert!(std::future::poll_fn(|cx| stream.poll_piece(cx)).await.is_some_and(|p| p.is_ok()));
+        drop(stream);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        assert_eq!(pull(&store, &digest, None, true).await, (9 * MIB, false));
+    }
+
+    #[tokio::test]
+    async fn where_a_mark_is_wrong_the_digest_decides() {
+        for by_pieces in [false, true] {
+            let (_root, store, digest) = with_content(|_, _, _| false).await;
+            let none = Arc::new(Parts::new(&digest, LENGTH, Marks::default()));
+            store.inner.verified.enter(&digest, stamp(&store, &digest), none, Instant::now());
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
+            assert!(parts(&store, &digest).before(8).is_some(), "the right ones are known now");
+            assert!(is_there(&store, &digest).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_of_several_chunks_has_all_its_marks() {
+        let root = tempfile::tempdir().unwrap();
+        let store = FsStore::open(root.path()).unwrap();
+        let digest = Digest::sha256(&content());
+        let id = store.upload_create(&here(), digest.algorithm()).await.unwrap();
+        let mut rest = content();
+        while !rest.is_empty() {
+            let chunk = rest.split_to(rest.len().min(2_222_222));
+            let mut upload = store.upload_resume(&here(), &id).await.unwrap().unwrap();
+            upload.write(chunk).await.unwrap();
+            upload.pause().await.unwrap();
+        }
+        let upload = store.upload_resume(&here(), &id).await.unwrap().unwrap();
+        upload.finish(&digest).await.unwrap();
+        let parts = parts(&store, &digest);
+        assert!((0..10).all(|grain| parts.before(grain).is_some()));
+        assert!(parts.before(10).is_none());
     }
 }

@@ -6,19 +6,16 @@ use std::io::IoSliceMut;
 
 use rustix::io::{ReadWriteFlags, preadv2};
 
-/// How many bytes lie between two places that are looked at: the system lets go
-/// of a file in longer stretches.
-const STEP: u64 = 1024 * 1024;
-
-/// At most so many places are looked at.
-const PLACES: u64 = 256;
+/// How many bytes lie between two places that are looked at: the system mostly lets
+/// go of a file in longer stretches.
+const STEP: u64 = 256 * 1024;
 
 /// Whether a part of a file is in memory, as far as its first and its last byte
 /// and some between them tell. Where a system can't say, the answer is no.
 pub(super) fn is_resident(file: &File, offset: u64, length: u64) -> bool {
     let Some(last) = length.checked_sub(1) else { return true };
-    let step = STEP.max(length / PLACES);
-    let mut places = (0..last).step_by(usize::try_from(step).unwrap_or(usize::MAX)).chain([last]);
+    let step = usize::try_from(STEP).unwrap_or(usize::MAX);
+    let mut places = (0..last).step_by(step).chain([last]);
     places.all(|place| read(file, offset + place, &mut [0]) == Some(1))
 }
 

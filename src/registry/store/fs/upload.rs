@@ -15,6 +15,7 @@ use super::Inner;
 use super::batch::{Batch, Pool, SMALLEST, Share};
 use super::direct::Direct;
 use super::disk::Temporary;
+use super::marks::{Marks, Trail};
 use super::pipeline::Pipeline;
 use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -102,11 +103,11 @@ pub(super) fn resume(
     let Some(file) = lock(inner, &path)? else { return Ok(None) };
     let size = file.metadata().at("look at", &path)?.len();
     let checkpoint = Checkpoint::read(inner, &folder, status.algorithm)?;
-    let (mut hasher, known) = checkpoint
-        .filter(|(_, known)| *known <= size)
-        .unwrap_or_else(|| (Hasher::new(status.algorithm), 0));
-    hash_rest(&file, &path, &mut hasher, known)?;
-    let open = Open::new(file, path, hasher, size);
+    let mut trail = checkpoint
+        .filter(|trail| trail.at() <= size)
+        .unwrap_or_else(|| Trail::new(status.algorithm));
+    hash_rest(&file, &path, &mut trail)?;
+    let open = Open::new(file, path, trail);
     Ok(Some(FsUpload::new(inner, repository, Place::Folder(folder), open)))
 }
 
@@ -120,7 +121,7 @@ pub(super) fn once(
     let temporary = inner.disk.temporary()?;
     let path = temporary.path.clone();
     let file = inner.disk.create(&path)?;
-    let open = Open::new(file, path, Hasher::new(algorithm), 0);
+    let open = Open::new(file, path, Trail::new(algorithm));
     Ok(FsUpload::new(inner, repository, Place::Once { _file: temporary }, open))
 }
 
@@ -190,7 +191,7 @@ enum Work {
 pub(super) struct Open {
     file: Arc<File>,
     path: PathBuf,
-    pub(super) hasher: Hasher,
+    pub(super) trail: Trail,
     /// How much is in it.
     pub(super) written: u64,
     /// Up to where it was written through the system's cache; `inner.cached` is
@@ -335,7 +336,7 @@ impl UploadWriter for FsUpload {
         tokio::task::spawn_blocking(move || {
             open.end(&self.inner, &rest)?;
             if let Place::Folder(folder) = &self.place {
-                Checkpoint::write(&self.inner, folder, &open)?;
+                Checkpoint::write(&self.inner, folder, &open.trail)?;
             }
             Ok(open.written)
         })
@@ -361,10 +362,10 @@ impl UploadWriter for FsUpload {
 }
 
 impl Open {
-    fn new(file: File, path: PathBuf, hasher: Hasher, written: u64) -> Self {
-        let direct = Direct::default();
+    fn new(file: File, path: PathBuf, trail: Trail) -> Self {
+        let (direct, written) = (Direct::default(), trail.at());
         let cached = Arc::new(AtomicU64::new(written));
-        Self { file: Arc::new(file), path, hasher, written, cached, direct }
+        Self { file: Arc::new(file), path, trail, written, cached, direct }
     }
 
     fn write(&mut self, inner: &Inner, bytes: &[u8]) -> Result<(), FsError> {
@@ -397,7 +398,7 @@ impl Open {
             return Err(error);
         }
         if hash {
-            self.hasher.update(bytes);
+            self.trail.update(bytes);
         }
         self.written += bytes.len() as u64;
         Ok(())
@@ -419,12 +420,12 @@ impl Open {
         repository: &RepositoryName,
         expected: &Digest,
     ) -> Result<u64, StoreError> {
-        let mut hasher = self.hasher;
-        if hasher.algorithm() != expected.algorithm() {
-            hasher = Hasher::new(expected.algorithm());
-            hash_rest(&self.file, &self.path, &mut hasher, 0)?;
+        let mut trail = self.trail;
+        if trail.hasher().algorithm() != expected.algorithm() {
+            trail = Trail::new(expected.algorithm());
+            hash_rest(&self.file, &self.path, &mut trail)?;
         }
-        let found = hasher.finish();
+        let (found, marks) = trail.finish();
         if found != *expected {
             return Err(StoreError::DigestMismatch { expected: expected.clone(), found });
         }
@@ -436,7 +437,7 @@ impl Open {
         if let Ok(placed) = self.file.metadata()
             && Stamp::of(&placed).has_content_of(&Stamp::of(&metadata))
         {
-            inner.verified(expected, &placed);
+            inner.verified(expected, &placed, marks);
         }
         // The damaged one has been replaced. Its leftover harms nobody.
         let _ = inner.disk.unlink(&inner.layout.quarantined(expected));
@@ -444,19 +445,14 @@ impl Open {
     }
 }
 
-/// Hashes a file from `start` to its end and leaves its cursor there.
-fn hash_rest(
-    mut file: &File,
-    path: &Path,
-    hasher: &mut Hasher,
-    start: u64,
-) -> Result<(), StoreError> {
-    file.seek(SeekFrom::Start(start)).at("read", path)?;
+/// Hashes a file to its end and leaves its cursor there.
+fn hash_rest(mut file: &File, path: &Path, trail: &mut Trail) -> Result<(), StoreError> {
+    file.seek(SeekFrom::Start(trail.at())).at("read", path)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = file.read(&mut buffer).at("read", path)?;
         match buffer.get(..count) {
-            Some(bytes) if count > 0 => hasher.update(bytes),
+            Some(bytes) if count > 0 => trail.update(bytes),
             _ => return Ok(()),
         }
     }
@@ -470,15 +466,16 @@ fn hash_rest(
 struct Checkpoint {
     length: u64,
     hasher: Vec<u8>,
-    /// The digest of the boot and the two others.
+    marks: Marks,
+    /// The digest of the boot and the others.
     check: String,
 }
 
 impl Checkpoint {
-    fn write(inner: &Inner, folder: &Path, open: &Open) -> Result<(), StoreError> {
-        let hasher = open.hasher.save();
-        let Some(check) = Self::check(open.written, &hasher) else { return Ok(()) };
-        let checkpoint = Self { length: open.written, hasher, check };
+    fn write(inner: &Inner, folder: &Path, trail: &Trail) -> Result<(), StoreError> {
+        let (hasher, marks) = (trail.hasher().save(), trail.marks().clone());
+        let Some(check) = Self::check(trail.at(), &hasher, &marks) else { return Ok(()) };
+        let checkpoint = Self { length: trail.at(), hasher, marks, check };
         let text =
             serde_json::to_vec(&checkpoint).map_err(std::io::Error::from).at("write", folder)?;
         Ok(inner.disk.put_for_now(&folder.join("hash"), &text)?)
@@ -488,21 +485,23 @@ impl Checkpoint {
         inner: &Inner,
         folder: &Path,
         algorithm: Algorithm,
-    ) -> Result<Option<(Hasher, u64)>, StoreError> {
+    ) -> Result<Option<Trail>, StoreError> {
         let Some(text) = inner.disk.read(&folder.join("hash"))? else { return Ok(None) };
         let Ok(checkpoint) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
-        if Self::check(checkpoint.length, &checkpoint.hasher) != Some(checkpoint.check) {
+        let Self { length, hasher, marks, check } = checkpoint;
+        if Self::check(length, &hasher, &marks) != Some(check) {
             return Ok(None);
         }
-        let hasher = Hasher::resume(algorithm, &checkpoint.hasher);
-        Ok(hasher.map(|hasher| (hasher, checkpoint.length)))
+        let hasher = Hasher::resume(algorithm, &hasher);
+        Ok(hasher.and_then(|hasher| Trail::resume(hasher, length, marks)))
     }
 
-    fn check(length: u64, hasher: &[u8]) -> Option<String> {
+    fn check(length: u64, hasher: &[u8], marks: &Marks) -> Option<String> {
         let boot = BOOT.as_ref()?;
         // A digest makes it as long whatever the boot is called.
         let boot = Digest::sha256(boot).to_string();
-        let checked = [boot.as_bytes(), &length.to_be_bytes(), hasher].concat();
+        let marks = marks.digest().to_string();
+        let checked = [boot.as_bytes(), &length.to_be_bytes(), marks.as_bytes(), hasher].concat();
         Some(Digest::sha256(&checked).to_string())
     }
 }

@@ -7,19 +7,21 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::Inner;
 use super::cache::Cache;
+use super::marks::{Marks, Parts};
 use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::registry::store::StoreError;
 
-/// How large the table gets, in bytes: some ten thousand entries.
-const TABLE: usize = 4 << 20;
+/// How large the table gets, in bytes: some ten thousand small contents, or 80 GiB
+/// of large ones.
+const TABLE: usize = 8 << 20;
 
 /// How long content is trusted. A disk can lose bits under a file whose times
 /// stay; a pull notices it after this long, or a scrub before.
@@ -36,7 +38,7 @@ const REFUTED: usize = 4096;
 /// Content that had its digest when it was last looked at, and content that
 /// hadn't.
 pub(super) struct Verified {
-    known: Cache<(Stamp, Instant)>,
+    known: Cache<(Stamp, Instant, Arc<Parts>)>,
     refuted: Mutex<HashMap<Digest, Refuted>>,
     /// How many those are, so that nobody asks for the lock while there are
     /// none.
@@ -59,18 +61,19 @@ impl Default for Verified {
 }
 
 impl Verified {
-    /// Whether this very file had the digest not long ago.
-    pub(super) fn holds(&self, digest: &Digest, stamp: &Stamp, now: Instant) -> bool {
+    /// The parts of this very file, where it had the digest not long ago.
+    pub(super) fn parts(&self, digest: &Digest, stamp: &Stamp, now: Instant) -> Option<Arc<Parts>> {
         // Whoever writes to a file can set the time of that back, but not the
         // time of its last change.
-        self.known.get(key(digest)).is_some_and(|(seen, since)| {
-            seen == *stamp && now.saturating_duration_since(since) < LIFETIME
-        })
+        let (seen, since, parts) = self.known.get(key(digest))?;
+        let holds = seen == *stamp && now.saturating_duration_since(since) < LIFETIME;
+        holds.then_some(parts)
     }
 
     /// Remembers that this file has the digest.
-    pub(super) fn enter(&self, digest: &Digest, stamp: Stamp, now: Instant) {
-        self.known.put(key(digest), (stamp, now), size_of::<(Stamp, Instant)>());
+    pub(super) fn enter(&self, digest: &Digest, stamp: Stamp, parts: Arc<Parts>, now: Instant) {
+        let memory = size_of::<(Stamp, Instant, Arc<Parts>)>() + parts.memory();
+        self.known.put(key(digest), (stamp, now, parts), memory);
         self.forgive(digest);
     }
 
@@ -130,8 +133,15 @@ fn key(digest: &Digest) -> &OsStr {
 
 impl Inner {
     /// Content was read, or written, by this process and has its digest.
-    pub(super) fn verified(&self, digest: &Digest, metadata: &Metadata) {
-        self.verified.enter(digest, Stamp::of(metadata), Instant::now());
+    pub(super) fn verified(
+        &self,
+        digest: &Digest,
+        metadata: &Metadata,
+        marks: Marks,
+    ) -> Arc<Parts> {
+        let parts = Arc::new(Parts::new(digest, metadata.len(), marks));
+        self.verified.enter(digest, Stamp::of(metadata), Arc::clone(&parts), Instant::now());
+        parts
     }
 
     /// Reading content ended with an error. Where it is one of the disk itself the
@@ -163,6 +173,10 @@ mod tests {
 
     use super::*;
 
+    fn parts(digest: &Digest) -> Arc<Parts> {
+        Arc::new(Parts::new(digest, 7, Marks::default()))
+    }
+
     #[tokio::test]
     async fn what_was_pushed_is_trusted_under_its_new_name() {
         use crate::registry::store::{FsStore, Store as _, UploadWriter as _};
@@ -174,13 +188,13 @@ mod tests {
         upload.finish(&digest).await.unwrap();
         let inner = &store.inner;
         let found = inner.disk.stamp(&inner.layout.blob(&digest)).unwrap().unwrap();
-        assert!(inner.verified.holds(&digest, &found, Instant::now()));
+        assert!(inner.verified.parts(&digest, &found, Instant::now()).is_some());
         // In another repository too, and after a question.
         let there = "b".parse().unwrap();
         assert!(store.blob_mount(&here, &there, &digest).await.unwrap());
         store.blob_delete(&here, &digest).await.unwrap();
         let found = inner.disk.stamp(&inner.layout.blob(&digest)).unwrap().unwrap();
-        assert!(inner.verified.holds(&digest, &found, Instant::now()));
+        assert!(inner.verified.parts(&digest, &found, Instant::now()).is_some());
     }
 
     #[test]
@@ -191,11 +205,11 @@ mod tests {
         let other = Stamp::of(&tempfile::tempfile().unwrap().metadata().unwrap());
         let verified = Verified::default();
         assert!(!verified.is_refuted(&digest, &stamp));
-        verified.enter(&digest, stamp, Instant::now());
+        verified.enter(&digest, stamp, parts(&digest), Instant::now());
         verified.refute(&digest, stamp);
-        assert!(!verified.holds(&digest, &stamp, Instant::now()));
+        assert!(verified.parts(&digest, &stamp, Instant::now()).is_none());
         assert!(verified.is_refuted(&digest, &stamp) && !verified.is_refuted(&digest, &other));
-        verified.enter(&digest, other, Instant::now());
+        verified.enter(&digest, other, parts(&digest), Instant::now());
         assert!(!verified.is_refuted(&digest, &stamp));
     }
 
@@ -204,9 +218,11 @@ mod tests {
         let stamp = Stamp::of(&tempfile::tempfile().unwrap().metadata().unwrap());
         let (digest, verified, now) =
             (Digest::sha256(b"content"), Verified::default(), Instant::now());
-        verified.enter(&digest, stamp, now);
+        verified.enter(&digest, stamp, parts(&digest), now);
         verified.unreadable(&digest, stamp, now);
-        assert!(!verified.holds(&digest, &stamp, now) && !verified.is_refuted(&digest, &stamp));
+        assert!(
+            verified.parts(&digest, &stamp, now).is_none() && !verified.is_refuted(&digest, &stamp)
+        );
         assert!(verified.is_doubtful(&digest, &stamp, now));
         assert!(!verified.is_doubtful(&digest, &stamp, now + UNREADABLE));
         verified.forgive(&digest);
@@ -222,13 +238,13 @@ mod tests {
         let (digest, now) = (Digest::sha256(b"content"), Instant::now());
         let stamp = Stamp::of(&file.as_file().metadata().unwrap());
         let verified = Verified::default();
-        assert!(!verified.holds(&digest, &stamp, now));
-        verified.enter(&digest, stamp, now);
-        assert!(verified.holds(&digest, &stamp, now));
-        assert!(!verified.holds(&Digest::sha256(b"other"), &stamp, now));
-        assert!(!verified.holds(&digest, &stamp, now + LIFETIME));
+        assert!(verified.parts(&digest, &stamp, now).is_none());
+        verified.enter(&digest, stamp, parts(&digest), now);
+        assert!(verified.parts(&digest, &stamp, now).is_some());
+        assert!(verified.parts(&Digest::sha256(b"other"), &stamp, now).is_none());
+        assert!(verified.parts(&digest, &stamp, now + LIFETIME).is_none());
         file.write_all(b"more").unwrap();
         let stamp = Stamp::of(&file.as_file().metadata().unwrap());
-        assert!(!verified.holds(&digest, &stamp, now));
+        assert!(verified.parts(&digest, &stamp, now).is_none());
     }
 }
