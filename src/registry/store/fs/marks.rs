@@ -335,9 +335,9 @@ mod tests {
             let json = serde_json::to_string(back.marks()).unwrap();
             let marks: Marks = serde_json::from_str(&json).unwrap();
             assert!(Trail::resume(hasher.clone(), cut + GRAIN, marks.clone()).is_none());
-            let mut trail = Trail::resume(hasher, cut, marks).unwrap();
-            trail.update(tail);
-            let (found, marks) = trail.finish();
+            let mut again = Trail::resume(hasher, cut, marks).unwrap();
+            again.update(tail);
+            let (found, marks) = again.finish();
             assert_eq!((found, marks.states), (digest.clone(), all.states.clone()));
         }
     }
