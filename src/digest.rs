@@ -28,6 +28,15 @@ impl Algorithm {
         }
     }
 
+    /// How many bytes a chaining value has, a block, and the count of blocks in a
+    /// saved state.
+    fn sizes(self) -> (usize, u64, usize) {
+        match self {
+            Self::Sha256 => (32, 64, 8),
+            Self::Sha512 => (64, 128, 16),
+        }
+    }
+
     /// How many hex digits a digest of this algorithm has.
     #[must_use]
     pub fn hex_len(self) -> usize {
@@ -189,6 +198,23 @@ impl Hasher {
         }
     }
 
+    /// The chaining value (FIPS 180-4, 6.2.2) after `length` bytes: all that differs
+    /// between two hashes of as many whole blocks. `None` where so many were not
+    /// taken in, or they are no whole blocks.
+    #[must_use]
+    pub fn chain(&self, length: u64) -> Option<Vec<u8>> {
+        let (state, algorithm) = (self.save(), self.algorithm());
+        let chain = state.get(..algorithm.sizes().0)?;
+        (chained(algorithm, chain, length)? == state).then(|| chain.to_owned())
+    }
+
+    /// Takes up a hash after `length` bytes, from what [`Hasher::chain`] gave; `None`
+    /// where it gave no such thing.
+    #[must_use]
+    pub fn resume_chain(algorithm: Algorithm, chain: &[u8], length: u64) -> Option<Self> {
+        Self::resume(algorithm, &chained(algorithm, chain, length)?)
+    }
+
     /// Takes up a state that [`Hasher::save`] gave; `None` where it is none.
     #[must_use]
     pub fn resume(algorithm: Algorithm, state: &[u8]) -> Option<Self> {
@@ -202,6 +228,19 @@ impl Hasher {
             }
         }
     }
+}
+
+/// The state of a hash after `length` bytes with this chaining value.
+fn chained(algorithm: Algorithm, chain: &[u8], length: u64) -> Option<Vec<u8>> {
+    let (size, block, count) = algorithm.sizes();
+    let mut state = Hasher::new(algorithm).save();
+    if chain.len() != size || !length.is_multiple_of(block) {
+        return None;
+    }
+    state.get_mut(..size)?.copy_from_slice(chain);
+    let blocks = u128::from(length / block).to_le_bytes();
+    state.get_mut(size..size + count)?.copy_from_slice(blocks.get(..count)?);
+    Some(state)
 }
 
 /// Lower-case hex digits of these bytes.
@@ -229,6 +268,27 @@ mod tests {
             second.update(b"world");
             assert_eq!(second.finish(), Digest::of(algorithm, b"hello, world"));
             assert!(Hasher::resume(algorithm, b"short").is_none());
+        }
+    }
+
+    #[test]
+    fn a_hash_goes_on_from_the_chaining_value_between_two_blocks() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(1000).collect();
+        for algorithm in Algorithm::ALL {
+            for length in [0, 128, 896] {
+                let mut first = Hasher::new(algorithm);
+                first.update(&bytes[..length]);
+                let place = length as u64;
+                let chain = first.chain(place).unwrap();
+                assert_eq!(chain.len() * 2, algorithm.hex_len());
+                let mut second = Hasher::resume_chain(algorithm, &chain, place).unwrap();
+                second.update(&bytes[length..]);
+                assert_eq!(second.finish(), Digest::of(algorithm, &bytes));
+                assert!(first.chain(place + 128).is_none(), "it isn't there");
+                assert!(Hasher::resume_chain(algorithm, &chain[1..], place).is_none());
+                first.update(b"1");
+                assert!(first.chain(place).is_none() && first.chain(place + 1).is_none());
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! the mark behind it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ const GRAIN: u64 = 1 << 20;
 
 /// At most so many marks of a content. Where there would be more every other one
 /// goes.
-const MOST: usize = 1024;
+const MOST: usize = 4096;
 
 /// A hash on its way through a content, with the marks that it leaves.
 pub(super) struct Trail {
@@ -77,31 +77,33 @@ impl Trail {
     }
 }
 
-/// The states of a hash at each multiple of the grain, as far as it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The chaining values of a hash at each multiple of the grain, as far as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Marks {
     /// How far apart they are, in bytes: [`GRAIN`] times a power of two.
     grain: u64,
     /// One after the other, all of the same length.
     #[serde(with = "text")]
-    states: Vec<u8>,
+    chains: Vec<u8>,
     /// How many there are.
     count: usize,
 }
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { grain: GRAIN, states: Vec::new(), count: 0 }
+        Self { grain: GRAIN, chains: Vec::new(), count: 0 }
     }
 }
 
 impl Marks {
     fn note(&mut self, hasher: &Hasher, at: u64) {
-        if self.count == MOST {
+        if self.count >= MOST {
             self.thin_out();
         }
-        if at.is_multiple_of(self.grain) {
-            self.states.extend(hasher.save());
+        if at.is_multiple_of(self.grain)
+            && let Some(chain) = hasher.chain(at)
+        {
+            self.chains.extend(chain);
             self.count += 1;
         }
     }
@@ -111,43 +113,43 @@ impl Marks {
         let length = self.length();
         let (mut kept, mut number) = (0, 1);
         while number < self.count {
-            self.states.copy_within(number * length..(number + 1) * length, kept * length);
+            self.chains.copy_within(number * length..(number + 1) * length, kept * length);
             (kept, number) = (kept + 1, number + 2);
         }
-        self.states.truncate(kept * length);
+        self.chains.truncate(kept * length);
         (self.count, self.grain) = (kept, self.grain * 2);
     }
 
-    /// How long a state is.
+    /// How long a chaining value is.
     fn length(&self) -> usize {
-        self.states.len() / self.count.max(1)
+        self.chains.len() / self.count.max(1)
     }
 
-    /// The state at the end of this grain.
-    fn state(&self, grain: u64) -> Option<&[u8]> {
+    /// The chaining value at the end of this grain.
+    fn chain(&self, grain: u64) -> Option<&[u8]> {
         let number = usize::try_from(grain).ok().filter(|number| *number < self.count)?;
-        self.states.get(number * self.length()..(number + 1) * self.length())
+        self.chains.get(number * self.length()..(number + 1) * self.length())
     }
 
     /// Lets go of the marks beyond this place.
     fn truncate(&mut self, at: u64) {
         let (length, count) = (self.length(), at / self.grain);
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.count);
-        self.states.truncate(count * length);
+        self.chains.truncate(count * length);
         self.count = count;
     }
 
     /// Names all of it.
     pub(super) fn digest(&self) -> Digest {
         let numbers = [self.grain, self.count as u64].map(u64::to_be_bytes);
-        Digest::sha256(&[numbers.as_flattened(), &self.states].concat())
+        Digest::sha256(&[numbers.as_flattened(), &self.chains].concat())
     }
 
     /// Whether they are those of a hash that is at this place.
     fn reach(&self, at: u64) -> bool {
         self.grain >= GRAIN
             && at / self.grain == self.count as u64
-            && self.states.len().is_multiple_of(self.count.max(1))
+            && self.chains.len().is_multiple_of(self.count.max(1))
     }
 }
 
@@ -175,24 +177,26 @@ pub(super) struct Parts {
     digest: Digest,
     size: u64,
     marks: Marks,
-    /// A bit for each grain: what there is in memory of it, or may be in a moment,
-    /// has come from the disk again and was not compared since.
-    doubtful: Box<[AtomicU64]>,
+    /// For each grain twice how often it was doubted, and one more while it is: what
+    /// there is in memory of it, or may be in a moment, has come from the disk again
+    /// and was not compared since.
+    doubts: Box<[AtomicU32]>,
 }
 
 impl Parts {
     pub(super) fn new(digest: &Digest, size: u64, marks: Marks) -> Self {
-        let words = (size.div_ceil(marks.grain).div_ceil(64)).max(1);
-        let doubtful = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Self { digest: digest.clone(), size, marks, doubtful }
+        let doubts = (0..size.div_ceil(marks.grain)).map(|_| AtomicU32::new(0)).collect();
+        let mut marks = marks;
+        marks.chains.shrink_to_fit();
+        Self { digest: digest.clone(), size, marks, doubts }
     }
 
     /// About how much memory it takes, in bytes.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>()
             + self.digest.hex().len()
-            + self.marks.states.len()
-            + size_of_val(&*self.doubtful)
+            + self.marks.chains.len()
+            + size_of_val(&*self.doubts)
     }
 
     /// The grain that this byte is in.
@@ -212,29 +216,49 @@ impl Parts {
         let mut end = bytes.start;
         while end < bytes.end.min(self.size) {
             let grain = self.grain(end);
-            if let Some((word, bit)) = self.place(grain) {
-                word.fetch_or(bit, Ordering::Release);
+            if let Some(doubts) = self.doubts(grain) {
+                let more = |doubts: u32| Some((doubts | 1).wrapping_add(2));
+                let _ = doubts.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
             }
             end = self.bounds(grain).end;
         }
         end
     }
 
-    /// Remembers that a grain was compared.
-    pub(super) fn trust(&self, grain: u64) {
-        if let Some((word, bit)) = self.place(grain) {
-            word.fetch_and(!bit, Ordering::Release);
+    /// Compares a grain, and remembers that it was right unless somebody doubts it
+    /// again meanwhile. Whether it was.
+    pub(super) fn compare<E>(
+        &self,
+        grain: u64,
+        compare: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let doubts = self.doubts(grain);
+        let before = doubts.map(|doubts| doubts.load(Ordering::Acquire));
+        let right = compare()?;
+        if let (true, Some(doubts), Some(before)) = (right, doubts, before) {
+            let (release, acquire) = (Ordering::Release, Ordering::Acquire);
+            let _ = doubts.compare_exchange(before, before & !1, release, acquire);
         }
+        Ok(right)
     }
 
     /// Whether a grain has to be compared before it is sent.
     pub(super) fn is_doubtful(&self, grain: u64) -> bool {
-        self.place(grain).is_none_or(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
+        self.doubts(grain).is_none_or(|doubts| doubts.load(Ordering::Acquire) & 1 != 0)
     }
 
-    fn place(&self, grain: u64) -> Option<(&AtomicU64, u64)> {
-        let word = self.doubtful.get(usize::try_from(grain / 64).ok()?)?;
-        Some((word, 1 << (grain % 64)))
+    fn doubts(&self, grain: u64) -> Option<&AtomicU32> {
+        self.doubts.get(usize::try_from(grain).ok()?)
+    }
+
+    /// Whether it has these marks.
+    pub(super) fn has(&self, marks: &Marks) -> bool {
+        self.marks == *marks
+    }
+
+    /// How long the content is, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     /// The hash at the beginning of a grain.
@@ -242,16 +266,21 @@ impl Parts {
         let algorithm = self.digest.algorithm();
         match grain.checked_sub(1) {
             None => Some(Hasher::new(algorithm)),
-            Some(previous) => Hasher::resume(algorithm, self.marks.state(previous)?),
+            Some(previous) => {
+                let chain = self.marks.chain(previous)?;
+                Hasher::resume_chain(algorithm, chain, self.bounds(grain).start)
+            }
         }
     }
 
     /// Whether this is the hash at the end of a grain.
     pub(super) fn is_after(&self, grain: u64, hasher: Hasher) -> bool {
-        if self.bounds(grain).end == self.size {
+        let end = self.bounds(grain).end;
+        if end == self.size {
             return hasher.finish() == self.digest;
         }
-        self.marks.state(grain) == Some(&*hasher.save())
+        let chain = hasher.chain(end);
+        chain.is_some() && self.marks.chain(grain) == chain.as_deref()
     }
 }
 
@@ -312,13 +341,13 @@ mod tests {
 
     #[test]
     fn of_a_large_content_marks_are_further_apart() {
-        // As many grains as 5 GiB have, each of a kibibyte.
-        let bytes = bytes(5 * 1024 * 1024 + 3);
+        // As many grains as 20 GiB have, each of a kibibyte.
+        let bytes = bytes(20 * 1024 * 1024 + 3);
         let (digest, marks) = hashed(Algorithm::Sha256, &bytes, 333_333, 1024);
         assert!(marks.count <= MOST && marks.grain == 8 * 1024, "{}", marks.grain);
         let parts = Parts::new(&digest, bytes.len() as u64, marks);
-        assert!(parts.memory() < 128 * 1024, "{}", parts.memory());
-        assert_eq!(right(&parts, &bytes), [true; 641]);
+        assert!(parts.memory() < 160 * 1024, "{}", parts.memory());
+        assert_eq!(right(&parts, &bytes), [true; 2561]);
     }
 
     #[test]
@@ -338,7 +367,7 @@ mod tests {
             let mut again = Trail::resume(hasher, cut, marks).unwrap();
             again.update(tail);
             let (found, marks) = again.finish();
-            assert_eq!((found, marks.states), (digest.clone(), all.states.clone()));
+            assert_eq!((found, marks.chains), (digest.clone(), all.chains.clone()));
         }
     }
 
@@ -350,7 +379,16 @@ mod tests {
             let start = grain * GRAIN + 5;
             assert_eq!(parts.doubt(start..start + 1), (grain + 1) * GRAIN);
             assert!(parts.is_doubtful(grain) && (grain == 199 || !parts.is_doubtful(grain + 1)));
-            parts.trust(grain);
+            assert_eq!(parts.compare(grain, || Err("unreadable")), Err("unreadable"));
+            assert_eq!(parts.compare(grain, || Ok::<_, ()>(false)), Ok(false));
+            assert!(parts.is_doubtful(grain));
+            let doubted_meanwhile = || {
+                parts.doubt(start..start + 1);
+                Ok::<_, ()>(true)
+            };
+            assert_eq!(parts.compare(grain, doubted_meanwhile), Ok(true));
+            assert!(parts.is_doubtful(grain));
+            assert_eq!(parts.compare(grain, || Ok::<_, ()>(true)), Ok(true));
             assert!(!parts.is_doubtful(grain));
         }
         assert_eq!(parts.doubt(190 * GRAIN..u64::MAX), 200 * GRAIN);

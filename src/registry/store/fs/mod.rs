@@ -17,6 +17,7 @@ use self::listings::Listings;
 use self::process::Process;
 use self::quiet::Rank;
 use self::remembered::{Known, Remembered};
+use self::resident::Resident;
 use self::upload::FsUpload;
 use self::verified::Verified;
 use super::{
@@ -97,7 +98,7 @@ struct Inner {
     process: Process,
     /// Whether all of this part of a file is in memory, as far as one can tell
     /// without reading it.
-    resident: fn(&std::fs::File, u64, u64) -> bool,
+    resident: fn(&std::fs::File, u64, u64) -> Resident,
     /// Whoever changes a repository holds one of these before it takes a
     /// thread, so that those who wait don't take all threads.
     writers: Vec<Arc<Mutex<()>>>,
@@ -184,7 +185,7 @@ impl FsStore {
             lease: options.lease,
             cached: options.cached,
             process,
-            resident: resident::is_resident,
+            resident: resident::look,
             writers: std::iter::repeat_with(Arc::default).take(WRITERS).collect(),
             asking: Arc::default(),
             tried: std::sync::Mutex::default(),

@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use super::Inner;
 use super::buffers::{Buffer, Buffers, Member};
 use super::marks::{Parts, Trail};
-use super::resident;
+use super::resident::{self, Resident};
+use super::stamp::Stamp;
 use crate::digest::{Algorithm, Digest};
 use crate::fs::At as _;
 use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece, StoreError};
@@ -24,8 +25,8 @@ use crate::registry::store::{BlobStream, ChunkSource, FilePiece, OpenBlob, Piece
 const SCRATCH: usize = 128 * 1024;
 
 /// Farther than a system reads ahead of what it is asked for, in bytes. So far
-/// ahead of what is sent a stream asks what is in memory, before reading can have
-/// brought it there, and so much is doubted where something is not.
+/// behind what it has to read a stream asks what is in memory, before reading can
+/// have brought it there, and twice as much is doubted where something is not.
 const AHEAD: u64 = 32 * 1024 * 1024;
 
 /// What to read of an open blob.
@@ -87,6 +88,7 @@ pub(super) fn stream(inner: &Arc<Inner>, part: Part) -> BlobStream {
         at: start,
         left: length,
         check,
+        found: None,
         copies: None,
     });
     let source = FileSource { inner: Arc::clone(inner), state: State::Idle(reader) };
@@ -112,7 +114,7 @@ impl FileSource {
         &mut self,
         cx: &mut Context<'_>,
         wanted: usize,
-        at_once: impl FnOnce(&Reader, usize) -> Option<Piece>,
+        at_once: impl FnOnce(&mut Reader, usize) -> Option<Piece>,
         read: impl FnOnce(&mut Reader, usize) -> Result<Piece, StoreError> + Send + 'static,
     ) -> Poll<Option<Result<Piece, StoreError>>> {
         if let State::Idle(reader) = &mut self.state {
@@ -181,6 +183,9 @@ struct Reader {
     at: u64,
     left: u64,
     check: Check,
+    /// Whether the next bytes are in memory, as far as it was asked: to ask once more
+    /// says nothing, since it may have brought them.
+    found: Option<Resident>,
     /// The buffers of a stream that is copied.
     copies: Option<Member>,
 }
@@ -195,26 +200,31 @@ impl Reader {
         Piece::File(FilePiece { blob: Arc::clone(&self.blob), offset: self.at, length: wanted })
     }
 
-    fn resident_piece(&self, wanted: usize) -> Option<Piece> {
+    fn resident_piece(&mut self, wanted: usize) -> Option<Piece> {
         self.is_resident(wanted).then(|| self.file_piece(wanted))
     }
 
-    fn resident_chunk(&self, wanted: usize) -> Option<Piece> {
+    fn resident_chunk(&mut self, wanted: usize) -> Option<Piece> {
         if !self.is_resident(wanted) {
             return None;
         }
         let mut buffer = self.buffer(wanted);
-        let read = resident::read(&self.blob.file, self.at, buffer.as_mut())?;
-        (read == wanted).then(|| Piece::Bytes(buffer.freeze()))
+        if resident::read(&self.blob.file, self.at, buffer.as_mut()) == Some(wanted) {
+            return Some(Piece::Bytes(buffer.freeze()));
+        }
+        self.found = Some(Resident::No);
+        None
     }
 
-    fn is_resident(&self, wanted: usize) -> bool {
-        (self.inner.resident)(&self.blob.file, self.at, wanted as u64)
+    fn is_resident(&mut self, wanted: usize) -> bool {
+        let found = (self.inner.resident)(&self.blob.file, self.at, wanted as u64);
+        self.found = Some(found);
+        found == Resident::Yes
     }
 
     /// Whether the next bytes may go out as the memory has them.
     fn is_trusted(&mut self, wanted: usize) -> bool {
-        self.ask_ahead();
+        self.found = None;
         match &self.check {
             Check::Nothing => true,
             Check::Whole(_) => false,
@@ -230,25 +240,29 @@ impl Reader {
         parts.grain(self.at)..=parts.grain(end.saturating_sub(1))
     }
 
-    /// Asks what is in memory before this stream, by reading what is before it,
-    /// can have brought it there.
-    fn ask_ahead(&mut self) {
+    /// Asks what is in memory behind a place up to which it is about to read, before
+    /// the system can have brought it there.
+    fn ask_ahead(&mut self, parts: &Parts, place: u64) {
         let Check::Parts(known) = &mut self.check else { return };
-        let end = self.at + self.left;
-        if known.asked >= end.min(self.at + AHEAD) {
+        known.asked = known.asked.max(place);
+        if known.asked >= place + AHEAD {
             return;
         }
         // Twice as far, so that it is asked now and then.
-        while known.asked < end.min(self.at + 2 * AHEAD) {
-            let bounds = known.parts.bounds(known.parts.grain(known.asked));
+        while known.asked < parts.size().min(place + 2 * AHEAD) {
+            let grain = parts.grain(known.asked);
+            let bounds = parts.bounds(grain);
             let length = bounds.end - bounds.start;
-            if (self.inner.resident)(&self.blob.file, bounds.start, length) {
+            if parts.is_doubtful(grain) {
+                known.asked = bounds.end;
+            } else if (self.inner.resident)(&self.blob.file, bounds.start, length) == Resident::Yes
+            {
                 (known.asked, known.stretch) = (bounds.end, 2 * AHEAD);
             } else {
                 // To ask of what isn't there brings a page of it, which tears what
                 // the system would read in large pieces. So it is seldom asked where
                 // much is missing.
-                known.asked = known.parts.doubt(bounds.start..bounds.start + known.stretch);
+                known.asked = parts.doubt(bounds.start..bounds.start + known.stretch);
                 known.stretch *= 2;
             }
         }
@@ -315,38 +329,42 @@ impl Reader {
     /// times that stay.
     fn compare(&mut self, wanted: usize) -> Result<(), StoreError> {
         let Check::Parts(known) = &self.check else { return Ok(()) };
-        let parts = Arc::clone(&known.parts);
+        let (parts, compared) = (Arc::clone(&known.parts), known.compared);
+        let found = self.found.take();
         for grain in self.grains(&parts, wanted) {
-            let Check::Parts(known) = &mut self.check else { return Ok(()) };
             let bounds = parts.bounds(grain);
-            let from = bounds.start.max(self.at);
-            let length = bounds.end.min(self.at + wanted as u64).saturating_sub(from);
             if !parts.is_doubtful(grain) {
-                if known.compared == Some(grain)
-                    || (self.inner.resident)(&self.blob.file, from, length)
-                {
-                    continue;
+                let start = bounds.start.max(self.at);
+                let length = bounds.end.min(self.at + wanted as u64).saturating_sub(start);
+                let look = || (self.inner.resident)(&self.blob.file, start, length);
+                match found.unwrap_or_else(look) {
+                    Resident::Yes => continue,
+                    Resident::Unknown if compared == Some(grain) => continue,
+                    Resident::Unknown | Resident::No => {}
                 }
-                // It was there when it was asked for, and so was what is behind it.
-                parts.doubt(bounds.start..bounds.start + AHEAD);
+                parts.doubt(bounds.clone());
             }
-            known.compared = Some(grain);
-            let hasher = parts.before(grain);
-            let right = hasher.map(|mut hasher| {
+            self.ask_ahead(&parts, bounds.end);
+            let compare = || {
+                let Some(mut hasher) = parts.before(grain) else { return Ok(false) };
                 self.look_through(bounds, |bytes| hasher.update(bytes))?;
                 Ok::<_, StoreError>(parts.is_after(grain, hasher))
-            });
-            if right.transpose()? != Some(true) {
-                // The digest decides, and a mark is none.
+            };
+            if !parts.compare(grain, compare)? {
                 return self.compare_all();
             }
-            parts.trust(grain);
+            if let Check::Parts(known) = &mut self.check {
+                known.compared = Some(grain);
+            }
         }
         Ok(())
     }
 
-    /// Compares the whole with its digest.
+    /// Compares the whole with its digest, which decides: a mark may be wrong.
     fn compare_all(&mut self) -> Result<(), StoreError> {
+        if self.inner.verified.is_refuted(&self.blob.digest, &Stamp::of(&self.metadata)) {
+            return Err(self.damaged(format!("{} has other content", self.path.display())));
+        }
         let mut trail = Trail::new(self.blob.digest.algorithm());
         self.look_through(0..self.metadata.len(), |bytes| trail.update(bytes))?;
         self.judge(trail)
@@ -360,8 +378,7 @@ impl Reader {
             .and_then(|()| self.blob.file.read_exact_at(buffer, at));
         match read {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                let what = format!("{} ends {} bytes early", self.path.display(), self.left);
-                Err(StoreError::Damaged { digest: self.blob.digest.clone(), what })
+                Err(self.damaged(format!("{} ends early", self.path.display())))
             }
             Err(error) => {
                 self.inner.unreadable(&self.blob.digest, &self.metadata, &error);
@@ -402,8 +419,11 @@ impl Reader {
             Ok(false) => {}
             Err(error) => tracing::error!(%digest, %error, "damaged content can't be set aside"),
         }
-        let what = format!("{} has other content", self.path.display());
-        Err(StoreError::Damaged { digest: digest.clone(), what })
+        Err(self.damaged(format!("{} has other content", self.path.display())))
+    }
+
+    fn damaged(&self, what: String) -> StoreError {
+        StoreError::Damaged { digest: self.blob.digest.clone(), what }
     }
 }
 
@@ -414,7 +434,6 @@ mod tests {
     use std::time::Instant;
 
     use super::super::marks::Marks;
-    use super::super::stamp::Stamp;
     use super::*;
     use crate::registry::name::RepositoryName;
     use crate::registry::store::{FsStore, Store as _, UploadWriter as _};
@@ -425,7 +444,7 @@ mod tests {
     const LENGTH: u64 = 9 * MIB + 5;
 
     /// Says what is in memory of a file: from this byte on, of this length.
-    type Resident = fn(&File, u64, u64) -> bool;
+    type Memory = fn(&File, u64, u64) -> Resident;
 
     fn here() -> RepositoryName {
         "a".parse().unwrap()
@@ -444,16 +463,20 @@ mod tests {
     }
 
     /// A store with one content, of which this is in memory.
-    async fn with_content(resident: Resident) -> (tempfile::TempDir, FsStore, Digest) {
+    async fn with_content(memory: Memory) -> (tempfile::TempDir, FsStore, Digest) {
         let root = tempfile::tempdir().unwrap();
         let mut store = FsStore::open(root.path()).unwrap();
         let digest = pushed(&store).await;
-        set(&mut store, resident);
+        set(&mut store, memory);
         (root, store, digest)
     }
 
-    fn set(store: &mut FsStore, resident: Resident) {
-        Arc::get_mut(&mut store.inner).unwrap().resident = resident;
+    fn there(is: bool) -> Resident {
+        if is { Resident::Yes } else { Resident::No }
+    }
+
+    fn set(store: &mut FsStore, memory: Memory) {
+        Arc::get_mut(&mut store.inner).unwrap().resident = memory;
     }
 
     fn stamp(store: &FsStore, digest: &Digest) -> Stamp {
@@ -509,10 +532,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_from_the_disk_again_is_checked_again() {
-        for by_pieces in [false, true] {
-            let (_root, mut store, digest) = with_content(|_, _, _| true).await;
+        let missing: [Memory; 2] = [|_, _, _| Resident::No, |_, _, _| Resident::Unknown];
+        for (by_pieces, missing) in [false, true].into_iter().zip(missing) {
+            let (_root, mut store, digest) = with_content(|_, _, _| Resident::Yes).await;
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
-            set(&mut store, |_, _, _| false);
+            set(&mut store, missing);
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
             rot(&store, &digest, 6 * MIB - 1);
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (5 * MIB, false));
@@ -523,7 +547,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_is_checked_too_where_it_comes_from_the_disk_again() {
         for by_pieces in [false, true] {
-            let (_root, store, digest) = with_content(|_, _, _| false).await;
+            let (_root, store, digest) = with_content(|_, _, _| Resident::No).await;
             rot(&store, &digest, 5 * MIB + 7);
             for elsewhere in [0..5 * MIB, 6 * MIB..LENGTH, 77..78, 8 * MIB + 3..LENGTH] {
                 let length = elsewhere.end - elsewhere.start;
@@ -540,18 +564,18 @@ mod tests {
     #[tokio::test]
     async fn what_stayed_in_memory_is_not_read_again() {
         for by_pieces in [false, true] {
-            let there: Resident = |_, start, length| start + length <= 8 * MIB;
-            let (_root, mut store, digest) = with_content(there).await;
+            let part: Memory = |_, start, length| there(start + length <= 8 * MIB);
+            let (_root, mut store, digest) = with_content(part).await;
             // The test's disk rots in memory too, which is how it can tell.
             for at in [0, 8 * MIB - 1] {
                 rot(&store, &digest, at);
             }
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
             // Now all of it is there, and was compared.
-            set(&mut store, |_, _, _| true);
+            set(&mut store, |_, _, _| Resident::Yes);
             rot(&store, &digest, LENGTH - 1);
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));
-            set(&mut store, there);
+            set(&mut store, part);
             rot(&store, &digest, 8 * MIB);
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (8 * MIB, false));
         }
@@ -559,17 +583,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_hole_in_memory_is_found_wherever_it_is_and_doubt_has_an_end() {
+        const FIRST: u64 = 90 * MIB;
         const HOLE: u64 = 100 * MIB;
         const SIZE: u64 = 3 * HOLE;
-        let hole: Resident = |_, start, length| start + length <= HOLE || start >= HOLE + MIB;
-        let (_root, store, _) = with_content(hole).await;
+        let holes: Memory = |_, start, length| {
+            there([FIRST, HOLE].iter().all(|at| start + length <= *at || start >= at + MIB))
+        };
+        let (_root, store, _) = with_content(holes).await;
         let bytes = Bytes::from(vec![7; usize::try_from(SIZE).unwrap()]);
         let digest = Digest::sha256(&bytes);
         let mut upload = store.upload_once(&here(), digest.algorithm()).await.unwrap();
         upload.write(bytes).await.unwrap();
         upload.finish(&digest).await.unwrap();
-        // Far before it and far behind it nothing is compared.
-        for at in [HOLE - 1, HOLE + MIB + 2 * AHEAD] {
+        // What was there is not compared, nor is what lies far behind what was not.
+        for at in [FIRST - 1, FIRST + MIB, HOLE - 1, HOLE + 2 * AHEAD] {
             rot(&store, &digest, at);
         }
         assert_eq!(pull(&store, &digest, None, true).await, (SIZE, true));
@@ -583,7 +610,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_memory_loses_under_a_stream_is_checked() {
-        let kept: Resident = |_, offset, _| KEPT.load(Ordering::Relaxed) || offset < 7 * MIB;
+        let kept: Memory = |_, start, _| there(KEPT.load(Ordering::Relaxed) || start < 7 * MIB);
         let (_root, store, digest) = with_content(kept).await;
         rot(&store, &digest, 8 * MIB);
         let read = store.blob_read(&here(), &digest, None).await.unwrap().unwrap();
@@ -605,25 +632,56 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_system_reads_ahead_is_checked() {
-        // It is not there at first; reading what is before it brings it.
-        let ahead: Resident = |_, offset, length| {
-            offset + length <= 8 * MIB || ASKED.fetch_add(1, Ordering::Relaxed) > 0
+        // It is not there at first; reading the beginning brings it.
+        let ahead: Memory = |_, start, length| {
+            let asked = || ASKED.fetch_add(1, Ordering::Relaxed) > 0;
+            there(start > 0 && (start + length <= 8 * MIB || asked()))
         };
         let (_root, store, digest) = with_content(ahead).await;
         rot(&store, &digest, LENGTH - 1);
-        // Who read it ahead for himself didn't get there.
-        let read = store.blob_read(&here(), &digest, None).await.unwrap().unwrap();
-        let mut stream = read.stream;
-        assert!(std::future::poll_fn(|cx| stream.poll_piece(cx)).await.is_some_and(|p| p.is_ok()));
-        drop(stream);
+        // Who brings it wants nothing of it.
+        assert_eq!(pull(&store, &digest, Some(0..1000), true).await, (1000, true));
         assert_eq!(ASKED.load(Ordering::Relaxed), 1);
-        assert_eq!(pull(&store, &digest, None, true).await, (9 * MIB, false));
+        assert_eq!(pull(&store, &digest, Some(MIB..LENGTH), true).await, (8 * MIB, false));
+    }
+
+    /// How often it was asked for a piece.
+    static AGAIN: AtomicUsize = AtomicUsize::new(0);
+
+    #[tokio::test]
+    async fn what_a_look_brings_is_checked() {
+        for by_pieces in [false, true] {
+            AGAIN.store(0, Ordering::Relaxed);
+            let looked: Memory =
+                |_, start, _| there(start != 5 * MIB || AGAIN.fetch_add(1, Ordering::Relaxed) > 0);
+            let (_root, store, digest) = with_content(looked).await;
+            rot(&store, &digest, 5 * MIB + 1000);
+            assert_eq!(pull(&store, &digest, None, by_pieces).await, (5 * MIB, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_compared_and_lost_again_is_compared_again() {
+        // Who can't say what is in memory compares each grain once.
+        for (memory, again) in [(Resident::No, true), (Resident::Unknown, false)] {
+            let (_root, mut store, digest) = with_content(|_, _, _| Resident::No).await;
+            if memory == Resident::Unknown {
+                set(&mut store, |_, _, _| Resident::Unknown);
+            }
+            let read = store.blob_read(&here(), &digest, Some(5 * MIB..6 * MIB)).await.unwrap();
+            let mut stream = read.unwrap().stream;
+            let first = std::future::poll_fn(|cx| stream.poll_chunk(cx)).await.unwrap().unwrap();
+            assert!((first.len() as u64) < MIB / 2, "{}", first.len());
+            rot(&store, &digest, 6 * MIB - 1);
+            let second = std::future::poll_fn(|cx| stream.poll_chunk(cx)).await.unwrap();
+            assert_eq!(second.is_err(), again);
+        }
     }
 
     #[tokio::test]
     async fn where_a_mark_is_wrong_the_digest_decides() {
         for by_pieces in [false, true] {
-            let (_root, store, digest) = with_content(|_, _, _| false).await;
+            let (_root, store, digest) = with_content(|_, _, _| Resident::No).await;
             let none = Arc::new(Parts::new(&digest, LENGTH, Marks::default()));
             store.inner.verified.enter(&digest, stamp(&store, &digest), none, Instant::now());
             assert_eq!(pull(&store, &digest, None, by_pieces).await, (LENGTH, true));

@@ -19,8 +19,8 @@ use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::registry::store::StoreError;
 
-/// How large the table gets, in bytes: some ten thousand small contents, or 80 GiB
-/// of large ones.
+/// How large the table gets, in bytes: more than ten thousand small contents, or at
+/// least 100 GiB of large ones.
 const TABLE: usize = 8 << 20;
 
 /// How long content is trusted. A disk can lose bits under a file whose times
@@ -139,8 +139,12 @@ impl Inner {
         metadata: &Metadata,
         marks: Marks,
     ) -> Arc<Parts> {
-        let parts = Arc::new(Parts::new(digest, metadata.len(), marks));
-        self.verified.enter(digest, Stamp::of(metadata), Arc::clone(&parts), Instant::now());
+        let (stamp, now) = (Stamp::of(metadata), Instant::now());
+        // Those who send it share what they doubt.
+        let known = self.verified.parts(digest, &stamp, now).filter(|parts| parts.has(&marks));
+        let new = || Arc::new(Parts::new(digest, metadata.len(), marks));
+        let parts = known.unwrap_or_else(new);
+        self.verified.enter(digest, stamp, Arc::clone(&parts), now);
         parts
     }
 
