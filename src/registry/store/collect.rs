@@ -24,7 +24,7 @@ pub struct CollectPolicy {
 
 impl Default for CollectPolicy {
     fn default() -> Self {
-        Self { untagged: None, dry_run: false, share: 10 }
+        Self { untagged: None, dry_run: false, share: 25 }
     }
 }
 
