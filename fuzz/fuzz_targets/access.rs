@@ -21,7 +21,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
                 && hash.len() > 20
                 && !user.contains(hash)
             {
-                assert!(!said.contains(hash), "{said}");
+                assert!(!said.contains(hash) || is_our_own(hash, text), "{said}");
             }
         }
     }
@@ -33,3 +33,12 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         assert!(scope.covers(&scope));
     }
 });
+
+/// Whether an error has these words whatever the file has in their place: the
+/// fuzzer learns our sentences, and writes one as a hash.
+fn is_our_own(words: &str, text: &str) -> bool {
+    let without = text.replace(words, &"x".repeat(words.len()));
+    let mut users = Users::default();
+    parse_htpasswd(Path::new("users"), &without, &mut users)
+        .is_err_and(|error| error.to_string().contains(words))
+}
