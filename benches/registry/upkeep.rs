@@ -47,7 +47,7 @@ pub fn beside(plan: &Plan, everyone: &[Contender<'_>], content: &Content) -> Res
     let mut busy = Row::new(title("gc and scrub beside"), "ms", &[]);
     let (mut written, mut left) = (0, 0);
     // Two figures whose ratio is the goal need more rounds than those that are alone.
-    let rounds = 2 * plan.rounds - 1;
+    let rounds = 3 * plan.rounds;
     for round in 0..rounds {
         let litter = litter(&ours.data, round, plan.litter / rounds)?;
         if round % 2 == 0 {

@@ -17,14 +17,14 @@ pub struct CollectPolicy {
     pub untagged: Option<Duration>,
     /// Only count what would go.
     pub dry_run: bool,
-    /// How much of its time the collection may be at work, in percent. The
-    /// rest it sleeps, so that pulls don't feel it.
+    /// How much of a core the collection may have, in percent; of the disk's time
+    /// it takes a quarter. Else it sleeps, so that pulls don't feel it.
     pub share: u32,
 }
 
 impl Default for CollectPolicy {
     fn default() -> Self {
-        Self { untagged: None, dry_run: false, share: 25 }
+        Self { untagged: None, dry_run: false, share: 10 }
     }
 }
 

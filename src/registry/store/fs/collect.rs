@@ -296,7 +296,9 @@ impl Run<'_> {
         Ok(count)
     }
 
-    /// Removes every content that no repository holds.
+    /// Removes every content that no repository holds. Nothing waits for the disk
+    /// here: content that comes back after a power cut is held by nobody, as it was,
+    /// and the next collection removes it.
     fn contents(&mut self) -> Result<(), StoreError> {
         let disk = &self.inner.disk;
         for algorithm in Algorithm::ALL {
@@ -304,13 +306,9 @@ impl Run<'_> {
                 if !self.inner.process.is_alone(disk)? {
                     return Err(StoreError::Shared);
                 }
-                let mut removed = false;
                 for path in disk.list(&shard)? {
-                    removed |= self.content(algorithm, &path)?;
+                    self.content(algorithm, &path)?;
                     self.pause()?;
-                }
-                if removed {
-                    disk.sync_folder(&shard)?;
                 }
                 if !(self.watch)(&self.done) {
                     return Ok(());
@@ -320,15 +318,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn content(&mut self, algorithm: Algorithm, path: &Path) -> Result<bool, StoreError> {
+    fn content(&mut self, algorithm: Algorithm, path: &Path) -> Result<(), StoreError> {
         let disk = &self.inner.disk;
         let hex = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Ok(digest) = format!("{algorithm}:{hex}").parse::<Digest>() else { return Ok(false) };
+        let Ok(digest) = format!("{algorithm}:{hex}").parse::<Digest>() else { return Ok(()) };
         self.done.contents += 1;
         if self.referenced.contains(&Key::from(&digest)) {
-            return Ok(false);
+            return Ok(());
         }
-        let Some(metadata) = disk.look(path)? else { return Ok(false) };
+        let Some(metadata) = disk.look(path)? else { return Ok(()) };
         // Nothing depends on its age. It is a last line of defence.
         let expired = self.is_expired(metadata.modified().at("look at", path)?);
         let removed = if !expired {
@@ -339,17 +337,14 @@ impl Run<'_> {
             self.collection.untouched(&digest, || disk.unlink(path))
         };
         match removed {
-            None => {
-                self.done.leased += 1;
-                Ok(false)
-            }
+            None => self.done.leased += 1,
             Some(removed) => {
                 if removed? {
                     self.done.removed += 1;
                     self.done.bytes += metadata.len();
                 }
-                Ok(true)
             }
         }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id,
@@ -18,6 +19,12 @@ const NICE: i32 = 19;
 /// How long a job works before it rests: once it has a core it may keep a request
 /// waiting for that long.
 const TURN: Duration = Duration::from_micros(250);
+
+/// How long a job rests for each second that it waited for the disk.
+const PER_WAIT: f64 = 3.0;
+
+/// How long it rests at a time at most, so that whoever ends it needn't wait long.
+const LONGEST: Duration = Duration::from_millis(100);
 
 /// What a job may take from the requests.
 #[derive(Clone, Copy)]
@@ -70,27 +77,51 @@ fn be_idle() {
 
 /// Divides the time of a job between work and rest.
 pub(super) struct Rest {
-    /// How long it rests after each turn.
-    rest: Duration,
+    /// How long it rests for what it had a core for.
+    per_work: f64,
+    /// How long it rests for what it waited, for the disk or for a core.
+    per_wait: f64,
     since: Instant,
+    /// What this thread had had of the cores by then.
+    worked: Duration,
 }
 
 impl Rest {
-    /// Work for this share of the time, in percent.
+    /// Takes this share of a core, in percent, and of the disk's time a quarter
+    /// where that is less: what it waits for costs the requests less than what it
+    /// works, and a job that rested as long for it would hardly get on where the
+    /// disk is busy.
     pub(super) fn new(share: u32) -> Self {
-        let share = share.clamp(1, 100);
-        Self { rest: TURN * (100 - share) / share, since: Instant::now() }
-    }
-
-    /// Rests if a turn is over; to be called often.
-    pub(super) fn now_and_then(&mut self) {
-        if self.since.elapsed() >= TURN && !self.rest.is_zero() {
-            // Work that took longer than a turn earns a longer rest.
-            let turns = self.since.elapsed().as_secs_f64() / TURN.as_secs_f64();
-            std::thread::sleep(self.rest.mul_f64(turns.min(100.0)));
-            self.since = Instant::now();
+        let share = f64::from(share.clamp(1, 100));
+        let per_work = (100.0 - share) / share;
+        Self {
+            per_work,
+            per_wait: per_work.min(PER_WAIT),
+            since: Instant::now(),
+            worked: thread_time(),
         }
     }
+
+    /// Rests if a turn is over; to be called often, by one thread.
+    pub(super) fn now_and_then(&mut self) {
+        let passed = self.since.elapsed();
+        if passed < TURN || self.per_work <= 0.0 {
+            return;
+        }
+        let worked = thread_time().saturating_sub(self.worked).min(passed);
+        std::thread::sleep(self.due(worked, passed.saturating_sub(worked)));
+        (self.since, self.worked) = (Instant::now(), thread_time());
+    }
+
+    /// How long the rest is that work and waiting have earned.
+    fn due(&self, worked: Duration, waited: Duration) -> Duration {
+        (worked.mul_f64(self.per_work) + waited.mul_f64(self.per_wait)).min(LONGEST)
+    }
+}
+
+/// How long this thread has had a core.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -113,5 +144,30 @@ mod tests {
         assert_eq!(run("last", Rank::Last, own).await.unwrap().1, "19");
         assert_eq!(run("idle", Rank::Idle, own).await.unwrap(), ("5".to_owned(), "19".to_owned()));
         assert_eq!(own().0, "0", "whoever waits for it is what it was");
+    }
+
+    #[test]
+    fn waiting_earns_less_rest_than_work_and_a_job_of_all_its_time_none() {
+        let ms = Duration::from_millis;
+        let due = |share, worked, waited| Rest::new(share).due(ms(worked), ms(waited));
+        assert_eq!(due(10, 1, 0), ms(9));
+        assert_eq!(due(10, 0, 1), ms(3));
+        assert_eq!(due(10, 1, 2), ms(15));
+        assert_eq!(due(80, 4, 4), ms(2), "who may work most of the time rests little for either");
+        assert_eq!(due(100, 5, 5), ms(0));
+        assert_eq!(due(1, 60_000, 0), LONGEST);
+    }
+
+    #[test]
+    fn the_time_on_a_core_is_told_from_that_of_waiting() {
+        let begun = thread_time();
+        std::thread::sleep(Duration::from_millis(20));
+        let slept = thread_time().saturating_sub(begun);
+        let started = Instant::now();
+        while thread_time().saturating_sub(begun) < slept + Duration::from_millis(2) {
+            // Fails instead of waiting for ever where the clock stands still.
+            assert!(started.elapsed() < Duration::from_secs(30));
+        }
+        assert!(slept < Duration::from_millis(15), "{slept:?} of a sleep of 20 ms");
     }
 }
