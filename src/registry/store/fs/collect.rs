@@ -183,10 +183,12 @@ impl Run<'_> {
             if let Some(metadata) = disk.look(&path)? {
                 blobs.push((digest, Some(metadata.modified().at("look at", &path)?)));
             }
+            self.pause()?;
         }
         let mut tagged = HashSet::new();
         for path in disk.list(&layout.tags(name))? {
             tagged.extend(self.inner.tag(&path)?.as_ref().map(Key::from));
+            self.pause()?;
         }
         let mut manifests = BTreeMap::new();
         for (digest, path) in self.links(&layout.manifests(name))? {
