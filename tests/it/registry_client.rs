@@ -1,6 +1,7 @@
 //! A client of the registry's router, without sockets, for the tests of the
 //! protocol.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use warren::digest::Digest;
@@ -41,6 +44,23 @@ impl Client {
 
     pub fn with(root: tempfile::TempDir, registry: Registry<impl Store>) -> Self {
         Self { root, router: router(Arc::new(registry)), permissions: None }
+    }
+
+    /// Serves the router on a port of the loopback interface.
+    pub async fn serve(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(router.clone());
+                tokio::spawn(async move {
+                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let _ = server.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        address
     }
 
     /// Sends a request that is written `METHOD path`, with `name: value`

@@ -1,8 +1,7 @@
-//! What must not go wrong: cut connections, full disks, damaged files, and
-//! paths that lead elsewhere.
+//! What must not go wrong on a disk that fails: full, without writes, and with
+//! errors at any step.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,12 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
-use tower::ServiceExt as _;
 use warren::digest::{Algorithm, Digest};
-use warren::registry::media;
 use warren::registry::service::Registry;
 use warren::registry::store::fs::{Faults, Step};
 use warren::registry::store::{
@@ -27,6 +21,17 @@ use crate::registry_client::Client;
 use crate::registry_process::Process;
 use crate::registry_support::{Running, basic};
 use crate::store_upload::resumed;
+
+/// Every step that changes what is on the disk.
+const WRITING: [Step; 7] = [
+    Step::MakeFolder,
+    Step::Create,
+    Step::Write,
+    Step::Sync,
+    Step::Rename,
+    Step::SyncFolder,
+    Step::Remove,
+];
 
 /// Answers for the system, when a test says so.
 #[derive(Default)]
@@ -94,10 +99,6 @@ fn scripted() -> (Client, Arc<Script>) {
     let script = Arc::new(Script::default());
     let store = open(root.path(), &script).unwrap();
     (Client::with(root, Registry::new(store)), script)
-}
-
-fn blob_file(client: &Client, digest: &Digest) -> std::path::PathBuf {
-    client.root.path().join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex())
 }
 
 #[tokio::test]
@@ -179,16 +180,7 @@ async fn large_upload_on_a_full_disk(options: FsOptions) {
 
 #[tokio::test]
 async fn whatever_step_fails_nothing_half_written_is_served() {
-    let steps = [
-        Step::MakeFolder,
-        Step::Create,
-        Step::Write,
-        Step::Sync,
-        Step::Rename,
-        Step::SyncFolder,
-        Step::Remove,
-    ];
-    for step in steps {
+    for step in WRITING {
         for spare in 0.. {
             let (client, script) = scripted();
             let old = client.push_manifest("a", "tag", "a/b", "old").await;
@@ -348,19 +340,10 @@ async fn the_readiness_tells_of_a_disk_that_fails_to_sync() {
 
 #[tokio::test]
 async fn a_store_opens_on_a_disk_that_takes_no_writes() {
-    let every = [
-        Step::MakeFolder,
-        Step::Create,
-        Step::Write,
-        Step::Sync,
-        Step::Rename,
-        Step::SyncFolder,
-        Step::Remove,
-    ];
     for kind in [io::ErrorKind::StorageFull, io::ErrorKind::ReadOnlyFilesystem] {
         let root = tempfile::tempdir().unwrap();
         let script = Arc::new(Script::default());
-        script.fail_all(&every, kind, 0);
+        script.fail_all(&WRITING, kind, 0);
         assert!(open(root.path(), &script).is_err(), "there is no store yet");
         script.heal();
         let store = open(root.path(), &script).unwrap();
@@ -369,7 +352,7 @@ async fn a_store_opens_on_a_disk_that_takes_no_writes() {
         let Client { root, router, .. } = client;
         drop(router);
 
-        script.fail_all(&every, kind, 0);
+        script.fail_all(&WRITING, kind, 0);
         let store = open(root.path(), &script).unwrap();
         let client = Client::with(root, Registry::new(store.clone()));
         client.get("/v2/a/manifests/x").await.expect(200);
@@ -446,264 +429,6 @@ fn a_server_starts_on_a_full_disk_and_makes_room() {
     process.terminate();
     process.ended();
     assert_eq!(collect(), Some(1), "without a server too");
-}
-
-/// The hash of before the loss of power would vouch for data that is gone.
-#[tokio::test]
-async fn a_hash_of_another_boot_is_not_trusted() {
-    let client = Client::new();
-    let location = client.start("a").await;
-    client.send(&format!("PATCH {location}"), &[], "01234").await.expect(202);
-    let folder = client.root.path().join("uploads").join(location.rsplit_once('/').unwrap().1);
-    let write = |name: &str, bytes: &[u8]| {
-        let access = warren::fs::Access::Everyone;
-        warren::fs::write_atomic(&folder.join(name), bytes, access).unwrap();
-    };
-    let text = warren::fs::read(&folder.join("hash")).unwrap();
-    let mut hash: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let state: Vec<u8> = serde_json::from_value(hash["hasher"].clone()).unwrap();
-    let check = Digest::sha256(&[&5_u64.to_be_bytes()[..], &state].concat());
-    hash["check"] = check.to_string().into();
-    write("hash", hash.to_string().as_bytes());
-    write("data", &[0; 5]);
-    let before = Digest::sha256(b"01234");
-    let line = format!("PUT {location}?digest={before}");
-    client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
-}
-
-#[tokio::test]
-async fn a_blob_that_lost_bytes_is_no_success_and_a_push_heals_it() {
-    let client = Client::new();
-    let digest = client.push_blob("a", b"0123456789").await;
-    let path = format!("/v2/a/blobs/{digest}");
-    let file = blob_file(&client, &digest);
-    for damage in [&b"01234"[..], b""] {
-        std::fs::OpenOptions::new().write(true).truncate(true).open(&file).unwrap();
-        warren::fs::write_atomic(&file, damage, warren::fs::Access::Everyone).unwrap();
-        client.get(&path).await.expect_error(500, "UNKNOWN");
-        // A client that asks first is told to push it again, and heals it.
-        client.send(&format!("HEAD {path}"), &[], Body::empty()).await.expect(404);
-        client.push_blob("a", b"0123456789").await;
-        assert_eq!(client.get(&path).await.body, b"0123456789");
-    }
-    warren::fs::remove_if_there(&file).unwrap();
-    client.get(&path).await.expect_error(500, "UNKNOWN");
-}
-
-#[tokio::test]
-async fn a_blob_that_shrinks_while_it_is_served_breaks_off() {
-    let client = Client::new();
-    let digest = client.push_blob("a", &vec![7; 2_000_000]).await;
-    let request = axum::http::Request::get(format!("/v2/a/blobs/{digest}"));
-    let request = request.body(Body::empty()).unwrap();
-    let response = client.router.clone().oneshot(request).await.unwrap();
-    assert_eq!(response.headers()["content-length"], "2000000");
-    let file = std::fs::OpenOptions::new().write(true).open(blob_file(&client, &digest)).unwrap();
-    file.set_len(1_000_000).unwrap();
-    assert!(response.into_body().collect().await.is_err());
-}
-
-#[tokio::test]
-async fn a_manifest_with_other_bytes_is_not_served_and_a_push_heals_it() {
-    let client = Client::new();
-    let digest = client.push_manifest("a", "x", "a/b", "right").await;
-    let file = blob_file(&client, &digest);
-    warren::fs::write_atomic(&file, b"wrong", warren::fs::Access::Everyone).unwrap();
-    let reply = client.get("/v2/a/manifests/x").await;
-    reply.expect_error(500, "UNKNOWN");
-    assert!(!String::from_utf8_lossy(&reply.body).contains("wrong"));
-    client.push_manifest("a", "x", "a/b", "right").await;
-    assert_eq!(client.get("/v2/a/manifests/x").await.body, b"right");
-}
-
-#[tokio::test]
-async fn nobody_overwrites_a_blob() {
-    let client = Client::new();
-    let digest = client.push_blob("a", b"right").await;
-    let line = format!("POST /v2/b/blobs/uploads/?digest={digest}");
-    client.send(&line, &[], "wrong").await.expect_error(400, "DIGEST_INVALID");
-    let location = client.start("b").await;
-    client.send(&format!("PATCH {location}"), &[], "wrong").await.expect(202);
-    let line = format!("PUT {location}?digest={digest}");
-    client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
-    assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"right");
-}
-
-#[tokio::test]
-async fn no_path_leads_elsewhere() {
-    let client = Client::new();
-    let location = client.start("a").await;
-    let outside = client.root.path().parent().unwrap().join("escaped");
-    for digest in ["../x", "sha256:../../../escaped", "sha256:%2e%2e%2fescaped", "sha256:", "x:y"] {
-        for line in [
-            format!("PUT {location}?digest={digest}"),
-            format!("POST /v2/a/blobs/uploads/?digest={digest}"),
-            format!("POST /v2/a/blobs/uploads/?mount={digest}&from=a"),
-        ] {
-            client.send(&line, &[], "x").await.expect_error(400, "DIGEST_INVALID");
-        }
-    }
-    for name in ["..", "a/../../escaped", "%2e%2e", "a%2f..%2fb", "a/%2e%2e/b", "_blobs", "a//b"] {
-        for line in [
-            format!("POST /v2/{name}/blobs/uploads/"),
-            format!("PUT /v2/{name}/manifests/x"),
-            format!("GET /v2/{name}/tags/list"),
-        ] {
-            client.send(&line, &[], "x").await.expect_error(400, "NAME_INVALID");
-        }
-    }
-    for reference in ["..", "%2e%2e", "..%2fx", ".x", "sha256:..", "a%00b"] {
-        let reply = client.put_manifest("a", reference, "a/b", "x").await;
-        reply.expect(400);
-    }
-    client.get("/v2/f/x/manifests/latest").await.expect_error(501, "UNSUPPORTED");
-    assert!(!outside.exists());
-    assert_eq!(client.files().len(), 3, "{:?}", client.files());
-}
-
-#[tokio::test]
-async fn leftovers_of_a_killed_process_are_in_nobodys_way() {
-    let client = Client::new();
-    let digest = Digest::sha256(b"x");
-    let store = FsStore::open(client.root.path()).unwrap();
-    let here = "a".parse().unwrap();
-    let mut once = store.upload_once(&here, Algorithm::Sha256).await.unwrap();
-    once.write(Bytes::from_static(b"half")).await.unwrap();
-    std::mem::forget(once);
-    warren::fs::create_dir_all(&client.root.path().join("uploads/without-anything")).unwrap();
-    client.push_blob("a", b"x").await;
-    client.get(&format!("/v2/a/blobs/{digest}")).await.expect(200);
-    store.upload_sweep(Duration::from_hours(1)).await.unwrap();
-    assert_eq!(store.upload_sweep(Duration::ZERO).await.unwrap(), 1);
-    let left = client.files();
-    assert!(!left.iter().any(|path| path.starts_with("tmp") || path.starts_with("uploads")));
-    client.get(&format!("/v2/a/blobs/{digest}")).await.expect(200);
-}
-
-#[tokio::test]
-async fn a_store_of_another_layout_is_left_alone() {
-    let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("layout");
-    warren::fs::write_atomic(&file, b"99", warren::fs::Access::Everyone).unwrap();
-    let error = FsStore::open(root.path()).unwrap_err().to_string();
-    assert!(error.contains("layout `99`") && error.contains("only `1`"), "{error}");
-}
-
-/// Serves the router on a port of the loopback interface.
-async fn serve(client: &Client) -> std::net::SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = client.router.clone();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(router.clone());
-            tokio::spawn(async move {
-                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                let _ = server.serve_connection(TokioIo::new(socket), service).await;
-            });
-        }
-    });
-    address
-}
-
-/// Sends a request that announces more bytes than it has.
-async fn send_a_part(client: &Client, line: &str, announced: usize, sent: Vec<u8>) -> TcpStream {
-    let address = serve(client).await;
-    let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: {announced}\r\n\r\n");
-    let sending = tokio::task::spawn_blocking(move || {
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket.write_all(head.as_bytes()).unwrap();
-        socket.write_all(&sent).unwrap();
-        socket
-    });
-    sending.await.unwrap()
-}
-
-async fn until(condition: impl AsyncFn() -> bool) {
-    for _ in 0..10_000 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it never came");
-}
-
-#[tokio::test]
-async fn a_cut_patch_goes_on_where_it_was_cut() {
-    let client = Client::new();
-    let location = client.start("a").await;
-    let line = format!("PATCH {location}");
-    drop(send_a_part(&client, &line, 2_000_000, vec![7; 1_200_000]).await);
-    until(async || client.get(&location).await.header("range") == "0-1199999").await;
-    let whole = vec![7; 2_000_000];
-    let digest = Digest::sha256(&whole);
-    let line = format!("PUT {location}?digest={digest}");
-    let rest = whole[1_200_000..].to_vec();
-    client.send(&line, &["content-range: 1200000-1999999"], rest).await.expect(201);
-    assert!(client.get(&format!("/v2/a/blobs/{digest}")).await.body == whole);
-}
-
-#[tokio::test]
-async fn a_cut_put_or_post_leaves_nothing_under_the_digest() {
-    let client = Client::new();
-    let digest = Digest::sha256(b"0123456789");
-    let location = client.start("a").await;
-    let line = format!("PUT {location}?digest={digest}");
-    drop(send_a_part(&client, &line, 20, b"0123456789".to_vec()).await);
-    until(async || client.get(&location).await.header("range") == "0-9").await;
-
-    let arriving = || client.files().iter().any(|path| path.starts_with("tmp/"));
-    let line = format!("POST /v2/a/blobs/uploads/?digest={digest}");
-    let socket = send_a_part(&client, &line, 20, b"0123456789".to_vec()).await;
-    until(async || arriving()).await;
-    drop(socket);
-    until(async || !arriving()).await;
-    client.get(&format!("/v2/a/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
-    assert!(!client.files().iter().any(|path| path.starts_with("blobs")));
-}
-
-#[tokio::test]
-async fn a_damaged_blob_is_cut_off_on_the_wire_too() {
-    let client = Client::new();
-    let digest = client.push_blob("a", &vec![7; 30_000_000]).await;
-    let address = serve(&client).await;
-    let file = std::fs::OpenOptions::new().write(true).open(blob_file(&client, &digest)).unwrap();
-    let received = tokio::task::spawn_blocking(move || {
-        let mut socket = TcpStream::connect(address).unwrap();
-        let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: x\r\n\r\n");
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut first = [0; 64];
-        socket.read_exact(&mut first).unwrap();
-        assert!(first.starts_with(b"HTTP/1.1 200 OK"));
-        // More than the buffers on the way hold is still to be read.
-        file.set_len(1_000_000).unwrap();
-        let mut rest = Vec::new();
-        let _ = socket.read_to_end(&mut rest);
-        rest.len()
-    });
-    assert!(received.await.unwrap() < 30_000_000);
-}
-
-#[tokio::test]
-async fn pushes_at_the_same_time_do_not_disturb_each_other() {
-    let client = Arc::new(Client::new());
-    let mut tasks = Vec::new();
-    for index in 0..16 {
-        let client = Arc::clone(&client);
-        tasks.push(tokio::spawn(async move {
-            let (name, layer) = (format!("r{}", index % 3), format!("layer {}", index % 5));
-            let (digest, _) = client.push_image(&name, &format!("t{index}"), &layer).await;
-            let reply = client.get(&format!("/v2/{name}/manifests/t{index}")).await;
-            assert_eq!(reply.header("docker-content-digest"), digest.to_string());
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let text = r#"{"schemaVersion": 2, "manifests": []}"#;
-    client.push_manifest("r0", "x", media::OCI_INDEX, text).await;
-    assert!(!client.files().iter().any(|path| path.starts_with("tmp/")));
 }
 
 /// Whether a pull gave all of a blob.
