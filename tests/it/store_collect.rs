@@ -93,6 +93,26 @@ async fn a_question_renews_the_lease() {
     assert!(!content(&root, &forgotten).exists());
 }
 
+/// A collection that works a hundredth of its time is long in a repository with many
+/// blobs, and asks whether it may go on.
+#[tokio::test]
+async fn a_collection_ends_in_the_middle_of_a_repository_when_it_is_told_to() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, here) = (open(&root, Duration::ZERO), name("here"));
+    push(&store, &here, b"blob".to_vec()).await;
+    let links = root.path().join("repositories/here/_blobs/sha256");
+    for number in 0..2000 {
+        let digest = Digest::sha256(format!("{number}").as_bytes());
+        std::fs::File::create(links.join(digest.hex())).unwrap();
+    }
+    backdate(&root);
+    let policy = CollectPolicy { share: 1, ..NOW };
+    let done = store.collect(&policy, Arc::new(|_| false)).await.unwrap();
+    assert_eq!((done.repositories, done.links, done.contents), (1, 0, 0), "{done:?}");
+    // It holds up no other, and nothing was forgotten.
+    assert_eq!(collect(&store).await.links, 2001);
+}
+
 #[tokio::test]
 async fn a_manifest_renews_the_leases_of_what_it_mentions() {
     let root = tempfile::tempdir().unwrap();

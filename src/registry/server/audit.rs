@@ -1,14 +1,15 @@
 //! Who changed what: one line under the target `audit` for each push, each
 //! deletion and each login, whatever came of it.
 
-use axum::extract::Request;
+use axum::extract::{Query, Request};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 
 use crate::registry::auth::Identity;
 use crate::registry::http::Route;
 use crate::registry::http::base_url::Connection;
+use crate::registry::reference::Tag;
 
 /// The longest list of forwarders that is written down.
 const MAX_FORWARDED: usize = 200;
@@ -18,6 +19,8 @@ pub struct Deed {
     action: &'static str,
     repository: Option<String>,
     reference: Option<String>,
+    /// The tags that a manifest is given besides its reference.
+    tags: Option<String>,
     forwarded: Option<String>,
     authorized: bool,
 }
@@ -56,6 +59,7 @@ impl Deed {
             action,
             repository: repository.map(|name| name.to_string()),
             reference,
+            tags: if action == "push_manifest" { tags(request.uri()) } else { None },
             forwarded: forwarded(request.headers()),
             authorized: request.headers().contains_key(AUTHORIZATION),
         })
@@ -93,6 +97,7 @@ impl Deed {
             user,
             repository = self.repository,
             reference = self.reference,
+            tags = self.tags,
             digest,
             peer = connection.map(|connection| tracing::field::display(connection.peer)),
             forwarded_for = self.forwarded,
@@ -106,6 +111,15 @@ impl Deed {
     fn deletes(&self) -> bool {
         self.action.starts_with("delete")
     }
+}
+
+/// The tags of `?tag=a&tag=b`, as `a,b`. One that is none has the whole refused.
+fn tags(uri: &Uri) -> Option<String> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    let named = pairs.iter().filter(|(key, _)| key == "tag");
+    let tags: Vec<&str> =
+        named.filter(|(_, tag)| tag.parse::<Tag>().is_ok()).map(|(_, tag)| tag.as_str()).collect();
+    (!tags.is_empty()).then(|| tags.join(","))
 }
 
 /// Writes the line of a request that changes nothing and whose credentials

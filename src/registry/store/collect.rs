@@ -18,7 +18,8 @@ pub struct CollectPolicy {
     /// Only count what would go.
     pub dry_run: bool,
     /// How much of a core the collection may have, in percent; of the disk's time
-    /// it takes a quarter. Else it sleeps, so that pulls don't feel it.
+    /// it takes a quarter, or more where this is more. Else it sleeps, so that pulls
+    /// don't feel it.
     pub share: u32,
 }
 

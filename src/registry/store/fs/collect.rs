@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How many links are removed under one hold of a repository's lock.
 const BATCH: usize = 64;
 
-/// How often it looks for other processes at least.
+/// How often it looks for other processes, and asks the watch, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How often a repository is looked at again because it changed meanwhile.
@@ -56,10 +56,24 @@ impl Inner {
             rest: Rest::new(policy.share),
             looked: Instant::now(),
         };
-        if run.repositories(&self.layout.repositories(), "")? {
-            run.contents()?;
+        let ended = run.repositories(&self.layout.repositories(), "").and_then(|()| run.contents());
+        match ended {
+            Ok(()) | Err(Stop::Ended) => Ok(run.done),
+            Err(Stop::Failed(error)) => Err(error),
         }
-        Ok(run.done)
+    }
+}
+
+/// Why a collection goes no further.
+enum Stop {
+    /// The watch ended it.
+    Ended,
+    Failed(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -75,7 +89,7 @@ struct Run<'a> {
     referenced: HashSet<Key>,
     done: Collected,
     rest: Rest,
-    /// When it was last looked for other processes.
+    /// When it was last looked for other processes, and the watch asked.
     looked: Instant,
 }
 
@@ -89,41 +103,39 @@ struct Look {
 }
 
 impl Run<'_> {
-    /// Collects in every repository below a folder; `false` where the watch
-    /// ended it. One that is made meanwhile may be missed: all that it holds
+    /// Collects in every repository below a folder. One that is made meanwhile may be missed: all that it holds
     /// was touched since the beginning.
-    fn repositories(&mut self, folder: &Path, prefix: &str) -> Result<bool, StoreError> {
+    fn repositories(&mut self, folder: &Path, prefix: &str) -> Result<(), Stop> {
         for path in self.inner.disk.list(folder)? {
             let Some(component) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let name = format!("{prefix}{component}");
             let Ok(repository) = name.parse::<RepositoryName>() else { continue };
-            if !self.repository(&repository)? || !self.repositories(&path, &format!("{name}/"))? {
-                return Ok(false);
-            }
+            self.repository(&repository)?;
+            self.repositories(&path, &format!("{name}/"))?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn repository(&mut self, name: &RepositoryName) -> Result<bool, StoreError> {
+    fn repository(&mut self, name: &RepositoryName) -> Result<(), Stop> {
         let layout = &self.inner.layout;
         if !self.inner.disk.exists(&layout.manifests(name))?
             && !self.inner.disk.exists(&layout.blob_links(name))?
         {
-            return Ok(true);
+            return Ok(());
         }
         if !self.inner.process.is_alone(&self.inner.disk)? {
-            return Err(StoreError::Shared);
+            return Err(StoreError::Shared.into());
         }
         self.done.repositories += 1;
         let mut settled = false;
         for _ in 0..TURNS {
             let look = match self.look(name) {
                 Ok(look) => look,
-                Err(StoreError::Damaged { digest, what }) => {
+                Err(Stop::Failed(StoreError::Damaged { digest, what })) => {
                     tracing::warn!(repository = %name, %digest, what, "nothing is collected in this repository while it holds a damaged manifest; push it again or delete it");
                     break;
                 }
-                Err(error) => return Err(error),
+                Err(stop) => return Err(stop),
             };
             if self.sweep(name, look)? {
                 settled = true;
@@ -135,20 +147,26 @@ impl Run<'_> {
             self.keep_all(name)?;
         }
         self.rest.now_and_then();
-        Ok((self.watch)(&self.done))
+        self.ask()
     }
 
-    /// Rests if it is time to, and ends where another process has come: it
-    /// waits for that.
-    fn pause(&mut self) -> Result<(), StoreError> {
+    /// Rests if it is time to, and ends where the watch says so or another process
+    /// has come: it waits for that.
+    fn pause(&mut self) -> Result<(), Stop> {
         self.rest.now_and_then();
         if self.looked.elapsed() > LOOK_EVERY {
             self.looked = Instant::now();
             if !self.inner.process.is_alone(&self.inner.disk)? {
-                return Err(StoreError::Shared);
+                return Err(StoreError::Shared.into());
             }
+            self.ask()?;
         }
         Ok(())
+    }
+
+    /// Tells the watch how far it is, and ends where that says so.
+    fn ask(&self) -> Result<(), Stop> {
+        if (self.watch)(&self.done) { Ok(()) } else { Err(Stop::Ended) }
     }
 
     /// Everything that a repository holds is referred to.
@@ -175,7 +193,7 @@ impl Run<'_> {
         Ok(links)
     }
 
-    fn look(&mut self, name: &RepositoryName) -> Result<Look, StoreError> {
+    fn look(&mut self, name: &RepositoryName) -> Result<Look, Stop> {
         let (disk, layout) = (&self.inner.disk, &self.inner.layout);
         // Blobs first: what is pushed after this is no concern of this look.
         let mut blobs = Vec::new();
@@ -220,7 +238,7 @@ impl Run<'_> {
 
     /// Removes from a repository what this look found to be of no use; `false`
     /// where it must be looked at again.
-    fn sweep(&mut self, name: &RepositoryName, look: Look) -> Result<bool, StoreError> {
+    fn sweep(&mut self, name: &RepositoryName, look: Look) -> Result<bool, Stop> {
         let Look { manifests, blobs } = look;
         let (names, candidates): (BTreeMap<Key, Digest>, BTreeMap<Key, Candidate>) =
             manifests.into_iter().map(|(key, (name, found))| ((key, name), (key, found))).unzip();
@@ -267,7 +285,7 @@ impl Run<'_> {
         name: &RepositoryName,
         digests: &[&Digest],
         remove: &Remove<'_>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize, Stop> {
         if self.policy.dry_run {
             return Ok(digests.len());
         }
@@ -301,20 +319,18 @@ impl Run<'_> {
     /// Removes every content that no repository holds. Nothing waits for the disk
     /// here: content that comes back after a power cut is held by nobody, as it was,
     /// and the next collection removes it.
-    fn contents(&mut self) -> Result<(), StoreError> {
+    fn contents(&mut self) -> Result<(), Stop> {
         let disk = &self.inner.disk;
         for algorithm in Algorithm::ALL {
             for shard in disk.list(&self.inner.layout.blobs().join(algorithm.name()))? {
                 if !self.inner.process.is_alone(disk)? {
-                    return Err(StoreError::Shared);
+                    return Err(StoreError::Shared.into());
                 }
                 for path in disk.list(&shard)? {
                     self.content(algorithm, &path)?;
                     self.pause()?;
                 }
-                if !(self.watch)(&self.done) {
-                    return Ok(());
-                }
+                self.ask()?;
             }
         }
         Ok(())

@@ -84,11 +84,13 @@ pub(super) struct Rest {
     since: Instant,
     /// What this thread had had of the cores by then.
     worked: Duration,
+    /// What it has earned and not taken.
+    owed: Duration,
 }
 
 impl Rest {
-    /// Takes this share of a core, in percent, and of the disk's time a quarter
-    /// where that is less: what it waits for costs the requests less than what it
+    /// Takes this share of a core, in percent, and the same of the disk's time, but
+    /// a quarter of that at least: what it waits for costs the requests less than what it
     /// works, and a job that rested as long for it would hardly get on where the
     /// disk is busy.
     pub(super) fn new(share: u32) -> Self {
@@ -99,23 +101,28 @@ impl Rest {
             per_wait: per_work.min(PER_WAIT),
             since: Instant::now(),
             worked: thread_time(),
+            owed: Duration::ZERO,
         }
     }
 
     /// Rests if a turn is over; to be called often, by one thread.
     pub(super) fn now_and_then(&mut self) {
         let passed = self.since.elapsed();
-        if passed < TURN || self.per_work <= 0.0 {
+        if (passed < TURN && self.owed.is_zero()) || self.per_work <= 0.0 {
             return;
         }
         let worked = thread_time().saturating_sub(self.worked).min(passed);
-        std::thread::sleep(self.due(worked, passed.saturating_sub(worked)));
+        std::thread::sleep(self.earn(worked, passed.saturating_sub(worked)));
         (self.since, self.worked) = (Instant::now(), thread_time());
     }
 
-    /// How long the rest is that work and waiting have earned.
-    fn due(&self, worked: Duration, waited: Duration) -> Duration {
-        (worked.mul_f64(self.per_work) + waited.mul_f64(self.per_wait)).min(LONGEST)
+    /// How long it rests now, after this much more work and waiting. What is beyond
+    /// [`LONGEST`] it rests later.
+    fn earn(&mut self, worked: Duration, waited: Duration) -> Duration {
+        self.owed += worked.mul_f64(self.per_work) + waited.mul_f64(self.per_wait);
+        let rest = self.owed.min(LONGEST);
+        self.owed -= rest;
+        rest
     }
 }
 
@@ -147,15 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn waiting_earns_less_rest_than_work_and_a_job_of_all_its_time_none() {
+    fn waiting_earns_less_rest_than_work_and_all_of_it_is_taken() {
         let ms = Duration::from_millis;
-        let due = |share, worked, waited| Rest::new(share).due(ms(worked), ms(waited));
+        let due = |share, worked, waited| Rest::new(share).earn(ms(worked), ms(waited));
         assert_eq!(due(10, 1, 0), ms(9));
         assert_eq!(due(10, 0, 1), ms(3));
         assert_eq!(due(10, 1, 2), ms(15));
         assert_eq!(due(80, 4, 4), ms(2), "who may work most of the time rests little for either");
         assert_eq!(due(100, 5, 5), ms(0));
-        assert_eq!(due(1, 60_000, 0), LONGEST);
+        let mut rest = Rest::new(10);
+        assert_eq!(rest.earn(ms(20), ms(10)), LONGEST);
+        assert_eq!(rest.earn(ms(1), ms(0)), LONGEST);
+        assert_eq!(rest.earn(ms(0), ms(0)), ms(19), "what is left of 219 ms");
+        assert_eq!(rest.earn(ms(0), ms(0)), ms(0));
     }
 
     #[test]
