@@ -45,17 +45,6 @@ def idle():
     return held
 
 
-def held():
-    streams = idle()
-    for stream in streams:
-        try:
-            if stream.recv(1, socket.MSG_DONTWAIT) == b"":
-                sys.exit("a connection was let go")
-        except BlockingIOError:
-            pass
-    return streams
-
-
 def slow_heads():
     held = [connect() for _ in range(COUNT)]
     for _ in range(5):
@@ -130,7 +119,7 @@ def main():
     done, answers = threading.Event(), []
     client = threading.Thread(target=honest, args=(done, answers))
     client.start()
-    attacks = {"idle": idle, "held": held, "slow-heads": slow_heads, "no-readers": no_readers,
+    attacks = {"idle": idle, "slow-heads": slow_heads, "no-readers": no_readers,
                "rapid-reset": rapid_reset, "continuations": continuations}
     begin = time.monotonic()
     try:

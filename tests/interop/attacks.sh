@@ -6,7 +6,6 @@
 attacks_cases() {
     [[ $EP == http ]] || return 0
     check "attacks: 10,000 idle connections" attacks_idle
-    check "attacks: 10,000 idle connections that are all held" attacks_held
     check "attacks: 2,000 heads that never end" attacks_run slow-heads 2000
     check "attacks: 200 answers that nobody takes" attacks_run no-readers 200
     check "attacks: 300,000 streams that are reset at once" attacks_run rapid-reset 300000
@@ -16,13 +15,12 @@ attacks_cases() {
 # attacks_run KIND COUNT: with the server that the others use; while it lasts
 # others get their answers within five seconds, and the server stays the same.
 attacks_run() {
-    local kind=$1 count=$2 server=${3:-http} port=${4:-8000}
-    local pid=${pids[$server]}
+    local kind=$1 count=$2 pid=${pids[http]}
     ulimit -n 30000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-    timeout 120 python3 "$here/attacks.py" "$kind" localhost "$port" "$count" "$USER_NAME" "$PASSWORD"
+    timeout 120 python3 "$here/attacks.py" "$kind" localhost 8000 "$count" "$USER_NAME" "$PASSWORD"
     kill -0 "$pid"
     same "the status after it" 200 \
-        "$(curl -o /dev/null -w '%{http_code}' -u "$USER_NAME:$PASSWORD" "http://localhost:$port/v2/")"
+        "$(curl -o /dev/null -w '%{http_code}' -u "$USER_NAME:$PASSWORD" http://localhost:8000/v2/)"
 }
 
 attacks_idle() {
@@ -31,15 +29,4 @@ attacks_idle() {
     peak=$(awk '/^VmHWM:/ { print int($2 / 1024) }' "/proc/${pids[http]}/status")
     echo "peak memory: $peak MiB"
     ((peak < 512))
-}
-
-# More than the default lets in: none may be let go for another.
-attacks_held() {
-    ulimit -n 30000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-    registry_start crowd 8010 --max-connections 12000
-    local rc=0
-    attacks_run held 10000 crowd 8010 || rc=$?
-    awk '/^VmHWM:/ { print "peak memory:", int($2 / 1024), "MiB" }' "/proc/${pids[crowd]}/status"
-    registry_stop crowd
-    return "$rc"
 }
