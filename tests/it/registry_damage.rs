@@ -84,19 +84,6 @@ async fn a_manifest_with_other_bytes_is_not_served_and_a_push_heals_it() {
 }
 
 #[tokio::test]
-async fn nobody_overwrites_a_blob() {
-    let client = Client::new();
-    let digest = client.push_blob("a", b"right").await;
-    let line = format!("POST /v2/b/blobs/uploads/?digest={digest}");
-    client.send(&line, &[], "wrong").await.expect_error(400, "DIGEST_INVALID");
-    let location = client.start("b").await;
-    client.send(&format!("PATCH {location}"), &[], "wrong").await.expect(202);
-    let line = format!("PUT {location}?digest={digest}");
-    client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
-    assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"right");
-}
-
-#[tokio::test]
 async fn a_damaged_blob_is_cut_off_on_the_wire_too() {
     let client = Client::new();
     let digest = client.push_blob("a", &vec![7; 30_000_000]).await;

@@ -188,6 +188,9 @@ fn the_audit_says_who_did_what_and_no_secret() {
     let media_type = [headers[0], ("content-type", "application/vnd.oci.image.manifest.v1+json")];
     let line = format!("PUT /v2/team/app/manifests/{digest}?tag=b&tag=c");
     assert_eq!(process.send(&line, &media_type, &image.body).status, 201);
+    // Where the manifest has a tag by its path, others don't count.
+    let line = "PUT /v2/team/app/manifests/1?tag=d";
+    assert_eq!(process.send(line, &media_type, &image.body).status, 201);
     let delete = process.send(&format!("DELETE /v2/team/app/manifests/{digest}"), &headers, b"");
     assert_eq!(delete.status, 202);
     // A first try without credentials is part of the protocol, and no event.
@@ -220,6 +223,7 @@ fn the_audit_says_who_did_what_and_no_secret() {
             "push_blob alice team/app ok",
             "push_manifest alice team/app ok",
             "push_manifest alice team/app ok",
+            "push_manifest alice team/app ok",
             "delete_manifest alice team/app ok",
             "login alice - refused",
             "login (unknown) - refused",
@@ -233,9 +237,10 @@ fn the_audit_says_who_did_what_and_no_secret() {
         (&audit[4]["reference"], &audit[4]["tags"]),
         (&digest.clone().into(), &"b,c".into())
     );
-    assert_eq!(audit[5]["request_id"], "id-1");
-    assert_eq!(audit[5]["forwarded_for"], "10.1.2.3");
-    assert_eq!(audit[5]["reference"], digest);
+    assert_eq!((&audit[5]["reference"], audit[5].get("tags")), (&"1".into(), None));
+    assert_eq!(audit[6]["request_id"], "id-1");
+    assert_eq!(audit[6]["forwarded_for"], "10.1.2.3");
+    assert_eq!(audit[6]["reference"], digest);
     // Also what the handler itself logs, in a task of its own.
     let of_handler = lines.iter().find(|line| line["message"] == "manifest deleted").unwrap();
     assert_eq!(of_handler["span"]["request_id"], "id-1");

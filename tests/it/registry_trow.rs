@@ -31,6 +31,10 @@ async fn fault_2_no_pusher_overwrites_a_blob() {
     let digest = client.push_blob("a", b"first").await;
     let line = format!("POST /v2/b/blobs/uploads/?digest={digest}");
     client.send(&line, &[], "other").await.expect_error(400, "DIGEST_INVALID");
+    let location = client.start("b").await;
+    client.send(&format!("PATCH {location}"), &[], "other").await.expect(202);
+    let line = format!("PUT {location}?digest={digest}");
+    client.send(&line, &[], Body::empty()).await.expect_error(400, "DIGEST_INVALID");
     client.get(&format!("/v2/b/blobs/{digest}")).await.expect_error(404, "BLOB_UNKNOWN");
     assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).await.body, b"first");
 }

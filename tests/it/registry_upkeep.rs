@@ -50,7 +50,7 @@ async fn run(arguments: Vec<String>) -> (String, String, i32) {
     (out, told, output.status.code().unwrap())
 }
 
-async fn json_of(arguments: Vec<String>) -> (Value, i32) {
+async fn json(arguments: Vec<String>) -> (Value, i32) {
     let (out, told, code) = run(arguments).await;
     (serde_json::from_str(&out).unwrap_or(told.into()), code)
 }
@@ -74,14 +74,14 @@ async fn a_command_has_the_running_server_collect() {
     let server = Running::start(root.path(), &["--gc-lease", "0s"]).await;
     push(&server, "a", "nobody's").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let (dry, code) = json_of(line("gc", root.path(), &["--dry-run"])).await;
+    let (dry, code) = json(line("gc", root.path(), &["--dry-run"])).await;
     assert_eq!((dry["links"].as_u64(), code), (Some(1), 0), "{dry}");
-    let (done, code) = json_of(line("gc", root.path(), &[])).await;
+    let (done, code) = json(line("gc", root.path(), &[])).await;
     assert_eq!((done["removed"].as_u64(), done["bytes"].as_u64(), code), (Some(1), Some(8), 0));
     push(&server, "a", "nobody's").await;
     server.stopped().await;
     // Without a server the command does it, and keeps what is young.
-    let (done, code) = json_of(line("gc", root.path(), &[])).await;
+    let (done, code) = json(line("gc", root.path(), &[])).await;
     assert_eq!((done["links"].as_u64(), done["leased"].as_u64(), code), (Some(0), Some(1), 0));
 }
 
@@ -110,10 +110,10 @@ async fn manifests_that_no_tag_leads_to_go_where_it_is_said() {
     let [old, new] = push_twice(&server).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     for untagged in [&["--untagged", "off"][..], &["--untagged", "1h"], &[]] {
-        let (done, code) = json_of(line("gc", root.path(), untagged)).await;
+        let (done, code) = json(line("gc", root.path(), untagged)).await;
         assert_eq!((done["manifests"].as_u64(), code), (Some(0), 0), "{untagged:?}: {done}");
     }
-    let (done, code) = json_of(line("gc", root.path(), &["--untagged", "0s"])).await;
+    let (done, code) = json(line("gc", root.path(), &["--untagged", "0s"])).await;
     assert_eq!((done["manifests"].as_u64(), code), (Some(1), 0), "{done}");
     assert_eq!(server.get(&old, &[]).await.status(), 404);
     assert_eq!(server.get(&new, &[]).await.status(), 200);
@@ -141,12 +141,12 @@ async fn a_command_has_the_running_server_scrub() {
     let root = tempfile::tempdir().unwrap();
     let server = Running::start(root.path(), &[]).await;
     let digest = push(&server, "a", "content").await;
-    let (found, code) = json_of(line("scrub", root.path(), &[])).await;
+    let (found, code) = json(line("scrub", root.path(), &[])).await;
     assert_eq!((found["contents"].as_u64(), code), (Some(1), 0), "{found}");
     let hex = digest.hex();
     let file = root.path().join("blobs/sha256").join(&hex[..2]).join(hex);
     fs::write_atomic(&file, b"c0ntent", fs::Access::Everyone).unwrap();
-    let (found, code) = json_of(line("scrub", root.path(), &["--rate", "100"])).await;
+    let (found, code) = json(line("scrub", root.path(), &["--rate", "100"])).await;
     assert_eq!((found["damaged"][0].as_str(), code), (Some(&*digest.to_string()), 1));
     let path = format!("/v2/a/blobs/{digest}");
     assert_eq!(
@@ -181,7 +181,7 @@ async fn a_damaged_manifest_is_asked_for_in_vain_until_it_is_pushed_again() {
     let hex = digest.hex();
     let file = root.path().join("blobs/sha256").join(&hex[..2]).join(hex);
     fs::write_atomic(&file, b"other text", fs::Access::Everyone).unwrap();
-    let (found, _) = json_of(line("scrub", root.path(), &[])).await;
+    let (found, _) = json(line("scrub", root.path(), &[])).await;
     assert_eq!(found["damaged"][0].as_str(), Some(&*digest.to_string()));
     assert_eq!(server.send(head()).await.status(), 404);
     assert_eq!(server.get(&path, &[]).await.status(), 500);
@@ -204,7 +204,7 @@ async fn damage_that_cannot_be_set_aside_is_said_so_and_served_to_nobody() {
     }
     let hex = digest.hex();
     flip_unseen(&root.path().join("blobs/sha256").join(&hex[..2]).join(hex));
-    let (found, code) = json_of(line("scrub", root.path(), &[])).await;
+    let (found, code) = json(line("scrub", root.path(), &[])).await;
     assert_eq!(code, 1, "{found}");
     assert_eq!(found["damaged"], serde_json::json!([]));
     assert_eq!(found["in_place"], serde_json::json!([digest.to_string()]));

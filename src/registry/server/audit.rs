@@ -9,7 +9,7 @@ use axum::response::Response;
 use crate::registry::auth::Identity;
 use crate::registry::http::Route;
 use crate::registry::http::base_url::Connection;
-use crate::registry::reference::Tag;
+use crate::registry::reference::{Reference, Tag};
 
 /// The longest list of forwarders that is written down.
 const MAX_FORWARDED: usize = 200;
@@ -19,7 +19,7 @@ pub struct Deed {
     action: &'static str,
     repository: Option<String>,
     reference: Option<String>,
-    /// The tags that a manifest is given besides its reference.
+    /// The tags that a manifest pushed by its digest is given.
     tags: Option<String>,
     forwarded: Option<String>,
     authorized: bool,
@@ -30,6 +30,7 @@ impl Deed {
     #[must_use]
     pub fn of(request: &Request) -> Option<Self> {
         let path = request.uri().path();
+        let mut tags = None;
         let (action, repository, reference) = if path == "/login" {
             ("login", None, None)
         } else {
@@ -38,6 +39,9 @@ impl Deed {
             }
             match Route::parse(request.method(), path).ok()? {
                 Route::PushManifest(name, reference) => {
+                    if let Reference::Digest(_) = reference {
+                        tags = tags_of(request.uri());
+                    }
                     ("push_manifest", Some(name), Some(reference.to_string()))
                 }
                 Route::DeleteManifest(name, reference) => {
@@ -59,7 +63,7 @@ impl Deed {
             action,
             repository: repository.map(|name| name.to_string()),
             reference,
-            tags: if action == "push_manifest" { tags(request.uri()) } else { None },
+            tags,
             forwarded: forwarded(request.headers()),
             authorized: request.headers().contains_key(AUTHORIZATION),
         })
@@ -114,7 +118,7 @@ impl Deed {
 }
 
 /// The tags of `?tag=a&tag=b`, as `a,b`. One that is none has the whole refused.
-fn tags(uri: &Uri) -> Option<String> {
+fn tags_of(uri: &Uri) -> Option<String> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
     let named = pairs.iter().filter(|(key, _)| key == "tag");
     let tags: Vec<&str> =

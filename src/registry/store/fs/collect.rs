@@ -103,8 +103,8 @@ struct Look {
 }
 
 impl Run<'_> {
-    /// Collects in every repository below a folder. One that is made meanwhile may be missed: all that it holds
-    /// was touched since the beginning.
+    /// Collects in every repository below a folder. One that is made meanwhile may
+    /// be missed: all that it holds was touched since the beginning.
     fn repositories(&mut self, folder: &Path, prefix: &str) -> Result<(), Stop> {
         for path in self.inner.disk.list(folder)? {
             let Some(component) = path.file_name().and_then(|name| name.to_str()) else { continue };
